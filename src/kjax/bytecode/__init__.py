@@ -1,0 +1,1 @@
+"""Programs as data: records of instructions, their bytes, their text."""

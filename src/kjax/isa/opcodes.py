@@ -1,0 +1,38 @@
+"""Instructions: the tensor-level opcodes. ``docs/spec/isa.md`` has the prose, ``engine/format.h`` the C layouts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Opcode:
+    number: int
+    name: str
+    summary: str
+
+
+OPCODES = (
+    Opcode(1, "nest", "fused loop nest: map, and reduce over one group of dims, by a body"),
+    Opcode(2, "dot", "contraction over multi-dimensional batch, row, column and contracted groups"),
+    Opcode(3, "gather", "copy windows whose origin is read from index tensors, clamped into range"),
+    Opcode(4, "scatter", "combine windows into a tensor at origins read from index tensors"),
+    Opcode(5, "sort", "stable sort of several tensors along one dim by a key or by a comparator body"),
+    Opcode(16, "while", "open a loop: the condition's instructions follow, up to do"),
+    Opcode(17, "do", "end of a loop's condition: run the body while the predicate holds"),
+    Opcode(18, "case", "open a choice: branch 0's instructions follow"),
+    Opcode(19, "branch", "the next branch of a choice begins"),
+    Opcode(20, "end", "close a while or a case"),
+    Opcode(24, "exchange", "collective among the lanes of a program"),
+)
+
+BY_NAME = {o.name: o for o in OPCODES}
+BY_NUMBER = {o.number: o for o in OPCODES}
+
+# How an exchange combines what the lanes of a group contribute. All tensors are dense.
+EXCHANGE_KINDS = {
+    "all_gather": 1,  # out[lane_in_group] = in of that lane: shape (group size,) + in
+    "permute": 2,  # out = in of the lane that sends to me by the pair table; zeros where none does
+    "lane_id": 3,  # out (u32 scalar) = my lane number; no input
+}
+
+# How gather and scatter treat an origin outside its limits.
+INDEX_MODES = {"clamp": 0, "skip": 1}  # skip: the whole window is left out (scatter only)

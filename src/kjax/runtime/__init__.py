@@ -1,0 +1,1 @@
+"""Environments: where programs run. Each module implements ``base.Environment``."""
