@@ -31,6 +31,7 @@ def isa_h():
     out += ["/* X(name, element bytes, kind: b bool, i int, u uint, f float, c complex) */", "#define KJX_DTYPES(X) \\"]
     out += [f"\tX({t.name.upper()}, {t.size}, '{t.kind[0]}') \\" for t in dtypes.DTYPES] + [""]
     out += [f"#define KJX_OPCODE_{o.name.upper()} {o.number}" for o in opcodes.OPCODES] + [""]
+    out += ["#define KJX_OPCODES(X) \\"] + [f'\tX({o.name.upper()}, "{o.name}") \\' for o in opcodes.OPCODES] + [""]
     out += [f"#define KJX_EXCHANGE_{k.upper()} {v}" for k, v in opcodes.EXCHANGE_KINDS.items()]
     out += [f"#define KJX_INDEX_{k.upper()} {v}" for k, v in opcodes.INDEX_MODES.items()] + [""]
     out += [f"#define KJX_STORAGE_{k.upper()} {v}" for k, v in container.STORAGE.items()] + [""]

@@ -154,6 +154,19 @@ enum kjx_status {
 #define KJX_OPCODE_END 20
 #define KJX_OPCODE_EXCHANGE 24
 
+#define KJX_OPCODES(X) \
+	X(NEST, "nest") \
+	X(DOT, "dot") \
+	X(GATHER, "gather") \
+	X(SCATTER, "scatter") \
+	X(SORT, "sort") \
+	X(WHILE, "while") \
+	X(DO, "do") \
+	X(CASE, "case") \
+	X(BRANCH, "branch") \
+	X(END, "end") \
+	X(EXCHANGE, "exchange") \
+
 #define KJX_EXCHANGE_ALL_GATHER 1
 #define KJX_EXCHANGE_PERMUTE 2
 #define KJX_EXCHANGE_LANE_ID 3
