@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One run. A short one is a single kjx_run(); a long one goes in slices, between which the clock, the caller's
+ * poll function (signals) and nothing else are looked at.
+ */
+#include "program.h"
+
+#define SLICE (1u << 22)		/* units: some milliseconds */
+#define SLICE_DEADLINE (1u << 17)	/* units between two looks at the clock */
+
+static enum kjx_status in_slices(struct kjx_vm *vm, const struct kjx_run *run)
+{
+	u64 slice = run->deadline ? SLICE_DEADLINE : SLICE;
+	enum kjx_status status;
+
+	for (;;) {
+		status = kjx_run(vm, slice);
+		if (status == KJX_WAITING)
+			return KJX_LANE_FAILED;	/* one lane has nobody to wait for */
+		if (status != KJX_AGAIN)
+			return status;
+		if (run->deadline && kjx_now() >= run->deadline)
+			return KJX_DEADLINE;
+		if (run->poll && run->poll(run->data))
+			return KJX_INTERRUPTED;
+	}
+}
+
+enum kjx_status kjx_execute(struct kjx_frame *frame, const struct kjx_run *run)
+{
+	const struct kjx_program *program = frame->program;
+
+	if (program->facts.lanes > 1)
+		return kjx_execute_lanes(frame, run);
+	kjx_start(frame->vms, program->plan, frame->arenas, frame->inputs, frame->outputs, NULL, 0, run->fuel);
+	if (program->small)
+		return kjx_run(frame->vms, ~0ull);
+	return in_slices(frame->vms, run);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kjax._engine: the engine in this Python process.
+ *
+ *	extension.c	the module, verify(), cpus()
+ *	program_type.c	Program: open, facts, close
+ *	call.c		program(*arrays) and Program.run(): the frame, the outputs, the run
+ *	arguments.c	from a Python object to the bytes of an input
+ *	dispatch.c	Dispatch: pytrees in, program, pytrees out
+ *	raise.c		statuses as kjax.errors
+ */
+#ifndef KJX_EXTENSION_H
+#define KJX_EXTENSION_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#define NPY_TARGET_VERSION NPY_2_0_API_VERSION
+#define PY_ARRAY_UNIQUE_SYMBOL kjx_numpy
+#ifndef KJX_NUMPY_HERE
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+#include "program.h"
+
+/** struct signature - an input or output as NumPy sees it
+ * @type:	owned
+ * @stacked:	dims with the number of lanes in front
+ * @rank:	without the lanes
+ */
+struct signature {
+	PyArray_Descr *type;
+	npy_intp *stacked;
+	int rank;
+	const struct kjx_slot *slot;
+};
+
+/** struct program - the Python object
+ * @running:	runs that use @open now; a closed program is freed by the last of them
+ */
+struct program {
+	PyObject_HEAD
+	vectorcallfunc call;
+	struct kjx_program *open;
+	struct signature *inputs, *outputs;
+	npy_intp *dims;
+	PyObject *facts, *names, *account;
+	u32 lanes, n_inputs, n_outputs, running;
+	bool closed;
+};
+
+/** struct account - Python's view of a struct kjx_account */
+struct account {
+	PyObject_HEAD
+	struct kjx_account account;
+};
+
+extern PyTypeObject kjx_program_type, kjx_account_type, kjx_dispatch_type;
+extern PyArray_Descr *kjx_types[KJX_DTYPE_COUNT];
+
+/* raise.c: both return NULL with an exception set */
+PyObject *kjx_raise(enum kjx_status status, const char *sentence, u32 failed_at);
+PyObject *kjx_raise_run(enum kjx_status status);
+
+/* extension.c */
+PyObject *kjx_facts_dict(const struct kjx_facts *facts);
+
+/** kjx_bind - make input @number's bytes available
+ * @stacked:	the lanes' inputs stand one after another in one array
+ * @keep:	list of objects to hold until the run has ended, made when first needed
+ * Return: the array (borrowed from the caller's object or from @keep), or NULL with TypeError or OverflowError set.
+ */
+PyArrayObject *kjx_bind(struct program *program, u32 number, PyObject *object, bool stacked, PyObject **keep);
+
+/** kjx_dims_match - does the array have this shape? */
+static inline bool kjx_dims_match(PyArrayObject *array, const npy_intp *dims, int rank)
+{
+	int d;
+
+	if (PyArray_NDIM(array) != rank)
+		return false;
+	for (d = 0; d < rank; d++)
+		if (PyArray_DIM(array, d) != dims[d])
+			return false;
+	return true;
+}
+
+/* call.c: one call with every lane's arguments in @args; returns a tuple of new arrays */
+PyObject *kjx_call(PyObject *self, PyObject *const *args, size_t n, PyObject *keywords);
+PyObject *kjx_program_run(PyObject *self, PyObject *args, PyObject *keywords);
+
+/** kjx_call_into - the same for callers that have the arguments in an array and want the outputs in one
+ * @outs:	n_outputs new references on success
+ * Return: 0, or -1 with an exception set
+ */
+int kjx_call_into(struct program *program, PyObject *const *args, PyObject **outs);
+
+/* program_type.c: false with an exception set when the program is closed */
+bool kjx_program_enter(struct program *program);
+void kjx_program_leave(struct program *program);
+
+#endif
