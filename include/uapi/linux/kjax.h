@@ -309,7 +309,7 @@ struct kjax_info {
  * struct kjax_slot - where an argument lies
  * @fd:		a buffer fd; -1 for an argument of no bytes, and for an output that updates an input in place
  *		(naming the input's own fd and offset says the same)
- * @offset:	bytes from the buffer's start, a multiple of the element size (of its half for complex numbers)
+ * @offset:	bytes from the buffer's start, a multiple of the element size
  */
 struct kjax_slot {
 	__s32 fd;
