@@ -7,24 +7,10 @@
 #define KJX_CPU_H
 
 #include "engine.h"
+#include "gemm.h"
 
 /* dst[i] = op(a[i], b[i], c[i]) for i < n; operands that an operation lacks are ignored. dst may equal a, b or c. */
 typedef void kjx_uop_fn(void *dst, const void *a, const void *b, const void *c, u64 n);
-
-/** struct kjx_gemm - a contraction resolved to addresses and byte-free element strides
- * All dims are in elements; groups as in struct kjx_dot. @scratch has KJX_DOT_SCRATCH bytes.
- */
-struct kjx_gemm {
-	const u8 *lhs, *rhs;
-	u8 *out;
-	u8 *scratch;
-	u8 nb, nm, nn, nk;
-	u8 dtype;
-	const u64 *dims;
-	const s64 *lhs_strides, *rhs_strides, *out_strides;
-};
-
-#define KJX_DOT_SCRATCH (1u << 20)
 
 struct kjx_cpu {
 	const char *name;

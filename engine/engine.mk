@@ -2,3 +2,4 @@
 # What the engine is made of: read by the module's Kbuild and by meson.build. Lines are "NAME := words" or "NAME += words".
 # Objects of KJX_CORE hold no floating point: both builds compile them with general registers only.
 KJX_CORE := container hash log rows status gemm_plan
+KJX_CORE += dot

@@ -178,6 +178,13 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 void kjx_nest_link(struct kjx_slice *s, const struct kjx_nest_plan *p);
 enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p);
 
+struct kjx_dot_plan;
+u64 kjx_dot_plan_bytes(const struct kjx_image *image, const struct kjx_dot *insn);
+u64 kjx_dot_scratch(const struct kjx_image *image, const struct kjx_dot *insn);
+u64 kjx_dot_cost(const struct kjx_image *image, const struct kjx_dot *insn);
+const struct kjx_dot_plan *kjx_dot_build(struct kjx_builder *b, const struct kjx_dot *insn);
+enum kjx_status kjx_dot_run(struct kjx_slice *s, const struct kjx_dot_plan *p);
+
 struct kjx_gather_plan;
 u64 kjx_gather_plan_bytes(const struct kjx_image *image, const struct kjx_gather *insn);
 u64 kjx_gather_scratch(const struct kjx_image *image, const struct kjx_gather *insn);

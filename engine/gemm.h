@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * A contraction, normalised once when a program is prepared: groups with fewer and longer dims, the sides
+ * swapped where that makes out's rows contiguous, and the way of computing chosen. The result depends on
+ * dims and strides only, never on a processor, so that the verifier can size the scratch memory.
+ */
+#ifndef KJX_GEMM_H
+#define KJX_GEMM_H
+
+#include "format.h"
+
+enum kjx_gemm_kind {
+	KJX_GEMM_TILE,		/* register tiles: any strides, sides packed where that pays or must be */
+	KJX_GEMM_DOTS,		/* both sides contiguous along k: vectors along k, few rows */
+	KJX_GEMM_NARROW,	/* rhs rows of 2, 4 or 8 elements without gaps: vectors span several k */
+};
+
+#define KJX_GEMM_PACK_LHS	1u	/* copy lhs to row panels */
+#define KJX_GEMM_PACK_RHS	2u	/* copy rhs to column panels */
+#define KJX_GEMM_OUT_ROWS	4u	/* out rows are contiguous and a fixed stride apart: store vectors */
+
+/* header of the scratch memory: a tile of out that cannot be stored as vectors, and its column offsets */
+#define KJX_GEMM_SPILL_TILE	2048u
+#define KJX_GEMM_SPILL		(KJX_GEMM_SPILL_TILE + 1024u)
+#define KJX_GEMM_PANEL_ROWS	14u	/* most rows of an lhs panel, any cpu table */
+
+/** struct kjx_gemm_dim - one dim: its size, and what a step moves in each tensor, in elements */
+struct kjx_gemm_dim {
+	u64 n;
+	s64 lhs, rhs, out;
+};
+
+/** struct kjx_gemm_plan - see kjx_gemm_plan()
+ * @kind:	enum kjx_gemm_kind
+ * @swapped:	lhs and rhs of the instruction have changed places
+ * @flags:	KJX_GEMM_*
+ * @nb, @nm, @nn, @nk: dims of each group in @dim, in that order; none for a group of one point
+ * @b, @m, @n, @k: points of each group
+ * @kc:		k points summed before they are added to out
+ * @k_run:	chunks of @kc do not cross multiples of this
+ * @chunks:	chunks of k
+ * @nc:		columns of rhs packed at a time
+ * @lhs_m ...:	strides of a group that is affine in that tensor (else unused)
+ */
+struct kjx_gemm_plan {
+	u8 kind, dtype, swapped, flags;
+	u8 nb, nm, nn, nk;
+	u64 b, m, n, k;
+	u64 kc, k_run, chunks, nc;
+	s64 lhs_m, lhs_k, rhs_k, rhs_n, out_m, out_n;
+	struct kjx_gemm_dim dim[KJX_MAX_RANK];
+};
+
+/** kjx_gemm_plan - normalise a verified contraction
+ * @plan:	filled in
+ * @dtype, @nb, @nm, @nn, @nk, @dims: as in struct kjx_dot
+ * @lhs, @rhs, @out: strides, one for each dim
+ */
+void kjx_gemm_plan(struct kjx_gemm_plan *plan, u32 dtype, const u8 *groups, const u64 *dims, const s64 *lhs,
+		   const s64 *rhs, const s64 *out);
+
+/** kjx_gemm_scratch - bytes of scratch that a contraction needs, 64-byte aligned, on any cpu table */
+u64 kjx_gemm_scratch(const struct kjx_gemm_plan *plan);
+
+/** struct kjx_gemm - a contraction at its addresses
+ * @lhs, @rhs:	in the plan's order: exchanged by the caller if plan->swapped
+ * @scratch:	kjx_gemm_scratch() bytes, 64-byte aligned, kept between the slices of one contraction
+ */
+struct kjx_gemm {
+	const struct kjx_gemm_plan *plan;
+	const u8 *lhs, *rhs;
+	u8 *out;
+	u8 *scratch;
+};
+
+#endif

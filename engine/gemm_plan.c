@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Plan a contraction: out[b,m,n] = sum over k of lhs[b,m,k] * rhs[b,k,n].
+ *
+ * Within a group the order of the dims is free, so each group is sorted by out's (for k: rhs's) strides and
+ * neighbours that step alike in every tensor are merged. What is left decides which loops the processor's
+ * ukernel runs. Everything here is integer arithmetic on verified sizes; products saturate.
+ */
+#include "gemm.h"
+#include "image.h"
+
+/* chosen for 32 KB of L1 and at least 1 MB of L2: an lhs panel stays in the one, the rhs block in the other */
+#define KC_BYTES		1536u		/* of one row of a panel */
+#define RHS_BLOCK_BYTES		(640u << 10)
+#define DOTS_KC_BYTES		16384u
+
+static u64 size_of(s64 stride)
+{
+	return stride < 0 ? 0 - (u64)stride : (u64)stride;
+}
+
+/* Does dim a belong outside of dim b? */
+static bool goes_before(const struct kjx_gemm_dim *a, const struct kjx_gemm_dim *b)
+{
+	if (size_of(a->out) != size_of(b->out))
+		return size_of(a->out) > size_of(b->out);
+	if (size_of(a->rhs) != size_of(b->rhs))
+		return size_of(a->rhs) > size_of(b->rhs);
+	return size_of(a->lhs) > size_of(b->lhs);
+}
+
+static bool follows(s64 outer, s64 inner, u64 n)
+{
+	return (u64)outer == (u64)inner * n;
+}
+
+/* Sort a group of count dims and merge what can be; returns the dims left, *points = their product. */
+static u32 collapse(struct kjx_gemm_dim *dim, u32 count, u64 *points)
+{
+	u32 i, j, kept = 0;
+
+	*points = 1;
+	for (i = 0; i < count; i++) {
+		struct kjx_gemm_dim d = dim[i];
+
+		*points = kjx_sat_mul(*points, d.n);
+		if (d.n == 1)
+			continue;
+		for (j = kept++; j > 0 && goes_before(&d, &dim[j - 1]); j--)
+			dim[j] = dim[j - 1];
+		dim[j] = d;
+	}
+	for (i = 1, j = 0; i < kept; i++) {
+		const struct kjx_gemm_dim d = dim[i];
+		u64 n;
+
+		if (follows(dim[j].lhs, d.lhs, d.n) && follows(dim[j].rhs, d.rhs, d.n) &&
+		    follows(dim[j].out, d.out, d.n) && !kjx_mul_overflows(dim[j].n, d.n, &n)) {
+			dim[j] = d;
+			dim[j].n = n;
+		} else {
+			dim[++j] = d;
+		}
+	}
+	return kept ? j + 1 : 0;
+}
+
+static s64 stride_in(const struct kjx_gemm_dim *dim, u32 tensor)
+{
+	return tensor == 0 ? dim->lhs : tensor == 1 ? dim->rhs : dim->out;
+}
+
+/* Is a group one progression in this tensor? Then *stride is its step. */
+static bool is_affine(const struct kjx_gemm_dim *dim, u32 count, u32 tensor, s64 *stride)
+{
+	u32 i;
+
+	*stride = count ? stride_in(&dim[count - 1], tensor) : 0;
+	for (i = 1; i < count; i++)
+		if (!follows(stride_in(&dim[i - 1], tensor), stride_in(&dim[i], tensor), dim[i].n))
+			return false;
+	return true;
+}
+
+static void swap_sides(struct kjx_gemm_plan *p)
+{
+	struct kjx_gemm_dim moved[KJX_MAX_RANK];
+	u32 i, rank = p->nb + p->nm + p->nn + p->nk;
+	u64 points = p->m;
+	u8 count = p->nm;
+
+	for (i = 0; i < rank; i++) {
+		u32 from = i < p->nb || i >= (u32)p->nb + p->nm + p->nn ? i
+			 : i < (u32)p->nb + p->nn ? i + p->nm : i - p->nn;
+
+		moved[i] = p->dim[from];
+		moved[i].lhs = p->dim[from].rhs;
+		moved[i].rhs = p->dim[from].lhs;
+	}
+	for (i = 0; i < rank; i++)
+		p->dim[i] = moved[i];
+	p->m = p->n;
+	p->nm = p->nn;
+	p->n = points;
+	p->nn = count;
+	p->swapped ^= 1;
+}
+
+/* Columns are what vectors run along: of the longer side of a vector product, or contiguous in out. */
+static bool should_swap(const struct kjx_gemm_plan *p)
+{
+	const struct kjx_gemm_dim *m = p->dim + p->nb, *n = m + p->nm, *k = n + p->nn;
+
+	if (!p->nm && !p->nn)
+		return p->nk && k[p->nk - 1].rhs != 1 && k[p->nk - 1].lhs == 1;
+	if (!p->nm || !p->nn)
+		return !p->nn;
+	return n[p->nn - 1].out != 1 && m[p->nm - 1].out == 1;
+}
+
+/* k in equal chunks of at most most points that do not cross multiples of run */
+static void divide_k(struct kjx_gemm_plan *p, u64 run, u64 most)
+{
+	u64 parts = (run - 1) / most + 1;
+
+	p->k_run = run;
+	p->kc = (run - 1) / parts + 1;
+	p->chunks = kjx_sat_mul((run - 1) / p->kc + 1, p->k / run);
+}
+
+static void plan_tile(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool rhs_n, bool out_m, bool out_n)
+{
+	const bool one_k = p->nk <= 1;
+	const u64 k_inner = p->nk ? p->dim[p->nb + p->nm + p->nn + p->nk - 1].n : 1;
+	const u64 rhs_bytes = kjx_sat_mul(kjx_sat_mul(p->k, p->n), bytes);
+	const bool short_k = !one_k && k_inner < 16;
+	u64 most = KC_BYTES / bytes, columns;
+
+	if (!lhs_m || short_k || (p->m >= 32 && p->n >= 64) || (p->m >= 8 && p->n >= 32 && p->lhs_k != 1))
+		p->flags |= KJX_GEMM_PACK_LHS;
+	if (!rhs_n || p->rhs_n != 1 || short_k || (p->m >= 32 && rhs_bytes > 24576))
+		p->flags |= KJX_GEMM_PACK_RHS;
+	if (p->flags & KJX_GEMM_PACK_RHS && p->m < 8)
+		most /= 4;	/* packing is most of the work: keep the unit of work short */
+	if (out_m && out_n && p->out_n == 1)
+		p->flags |= KJX_GEMM_OUT_ROWS;
+	if (one_k || (p->flags & KJX_GEMM_PACK_LHS && p->flags & KJX_GEMM_PACK_RHS))
+		divide_k(p, p->k, most);
+	else
+		divide_k(p, k_inner, most);
+	p->nc = p->n;
+	if (p->flags & KJX_GEMM_PACK_RHS) {
+		columns = RHS_BLOCK_BYTES / (p->kc * bytes);
+		if (p->n > columns) {
+			u64 parts = (p->n - 1) / columns + 1;
+
+			p->nc = kjx_align_up((p->n - 1) / parts + 1, 128);
+		}
+	}
+}
+
+void kjx_gemm_plan(struct kjx_gemm_plan *p, u32 dtype, const u8 *groups, const u64 *dims, const s64 *lhs,
+		   const s64 *rhs, const s64 *out)
+{
+	const u32 bytes = kjx_dtype_size[dtype];
+	const bool is_complex = dtype == KJX_DTYPE_C64 || dtype == KJX_DTYPE_C128;
+	struct kjx_gemm_dim *dim = p->dim;
+	u64 *const points[4] = { &p->b, &p->m, &p->n, &p->k };
+	u8 *const counts[4] = { &p->nb, &p->nm, &p->nn, &p->nk };
+	bool lhs_m, rhs_n, out_m, out_n;
+	u32 i, j, from = 0, at = 0;
+
+	kjx_memset(p, 0, sizeof(*p));
+	p->dtype = (u8)dtype;
+	for (i = 0; i < 4; i++) {
+		for (j = 0; j < groups[i]; j++, from++) {
+			dim[at + j].n = dims[from];
+			dim[at + j].lhs = lhs[from];
+			dim[at + j].rhs = rhs[from];
+			dim[at + j].out = out[from];
+		}
+		*counts[i] = (u8)collapse(dim + at, groups[i], points[i]);
+		at += *counts[i];
+	}
+	if (should_swap(p))
+		swap_sides(p);
+	dim += p->nb;
+	lhs_m = is_affine(dim, p->nm, 0, &p->lhs_m);
+	out_m = is_affine(dim, p->nm, 2, &p->out_m);
+	dim += p->nm;
+	rhs_n = is_affine(dim, p->nn, 1, &p->rhs_n);
+	out_n = is_affine(dim, p->nn, 2, &p->out_n);
+	dim += p->nn;
+	p->lhs_k = p->nk ? dim[p->nk - 1].lhs : 0;
+	p->rhs_k = p->nk ? dim[p->nk - 1].rhs : 0;
+	if (!p->nn)
+		p->rhs_n = p->out_n = 1;	/* one column is contiguous */
+
+	plan_tile(p, bytes, lhs_m, rhs_n, out_m, out_n);
+	if (p->nk > 1 || is_complex || !lhs_m || !rhs_n || !out_m || !out_n || p->k < 16)
+		return;
+	if ((p->n == 2 || p->n == 4 || (p->n == 8 && p->m < 4)) && p->rhs_n == 1 && p->rhs_k == (s64)p->n &&
+	    p->lhs_k == 1) {
+		p->kind = KJX_GEMM_NARROW;	/* a table of short vectors runs it as tiles */
+	} else if (p->rhs_k == 1 && (p->m < 8 || p->n < 8)) {
+		p->kind = KJX_GEMM_DOTS;
+		p->flags = p->lhs_k == 1 ? 0 : KJX_GEMM_PACK_LHS;
+		p->nc = p->n;
+		divide_k(p, p->k, DOTS_KC_BYTES / bytes);
+	}
+}
+
+u64 kjx_gemm_scratch(const struct kjx_gemm_plan *p)
+{
+	const u64 bytes = kjx_dtype_size[p->dtype];
+	const u64 width = p->m == 1 ? 512 : p->m < 4 ? 256 : 128;
+	u64 total = 0;
+
+	if (p->kind == KJX_GEMM_DOTS)
+		return p->flags & KJX_GEMM_PACK_LHS ? kjx_align_up(p->kc * bytes, 64) : 0;
+	if (!(p->flags & KJX_GEMM_OUT_ROWS) || p->flags & KJX_GEMM_PACK_RHS)
+		total = KJX_GEMM_SPILL;
+	if (p->flags & KJX_GEMM_PACK_LHS)
+		total += kjx_align_up(KJX_GEMM_PANEL_ROWS * p->kc * bytes, 64);
+	if (p->flags & KJX_GEMM_PACK_RHS)
+		total += p->kc * kjx_align_up(p->nc * bytes, width);
+	return total;
+}
