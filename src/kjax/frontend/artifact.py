@@ -1,0 +1,48 @@
+"""The portable StableHLO artifact that travels in a program, and running it through JAX's PJRT client."""
+
+import numpy as np
+from jaxlib.mlir.dialects import stablehlo
+
+from kjax.errors import DeviceError
+from kjax.frontend import parse
+from kjax.frontend.stablehlo import import_module
+
+
+def import_with_artifact(source):
+    """(graph, portable artifact bytes) of whatever ``import_module`` takes."""
+    module = parse.module_of(source)
+    with module.context:
+        return import_module(module), portable(module)
+
+
+def portable(module):
+    """VHLO bytecode of a module, at the oldest version that this jaxlib writes (so that the most consumers can read it)."""
+    return stablehlo.serialize_portable_artifact(module, stablehlo.get_minimum_version(), True)
+
+
+def find_device(name):
+    """The JAX device that "gpu:0", "tpu:0" or "pjrt:cpu:0" names. Raises DeviceError."""
+    import jax
+
+    platform, _, number = name.removeprefix("pjrt:").rpartition(":")
+    try:
+        devices = jax.devices(platform)
+        return devices[int(number)]
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise DeviceError(f"device {name!r} is not there: {str(error).splitlines()[0]}. JAX sees "
+                          f"{', '.join(f'{d.platform}:{d.id}' for d in jax.devices())}") from error
+
+
+def run_on(artifact, arrays, device):
+    """Compile ``artifact`` with the PJRT client of ``device`` and run it on a list of NumPy arrays."""
+    import jax
+    from jaxlib import _jax
+
+    target = find_device(device)
+    module = parse.module_of(artifact)
+    with module.context:
+        text = str(module).encode()
+    executable = target.client.compile_and_load(text, _jax.DeviceList((target,)), _jax.CompileOptions())
+    placed = [jax.device_put(np.asarray(a), target) for a in arrays]
+    results = executable.execute_sharded(placed).disassemble_into_single_device_arrays()
+    return [np.asarray(r[0]) for r in results]

@@ -1,0 +1,23 @@
+"""One rule per operation of StableHLO and CHLO, by family. A rule appends core operations to a builder."""
+
+from kjax.frontend.legalize.registry import RULES
+from kjax.frontend.legalize import (  # noqa: E402,F401  (each module registers its rules)
+    chlo,
+    collective,
+    complex_functions,
+    contraction,
+    control,
+    elementwise,
+    fft,
+    indexing,
+    linalg,
+    normalization,
+    random,
+    reduction,
+    shape,
+    sharding,
+    special,
+    window,
+)
+
+__all__ = ["RULES"]

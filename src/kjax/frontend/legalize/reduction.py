@@ -1,0 +1,57 @@
+"""reduce and sort: operations with a body of scalars."""
+
+from kjax.errors import UnsupportedOpError
+from kjax.frontend.legalize.registry import rule
+from kjax.ir.graph import Type
+from kjax.isa import ops
+
+SCALAR_OPS = {"convert", "bitcast_convert", "constant", *(o.name for o in ops.OPS if o.form != "special")}
+
+
+def scalar_region(b, node, index=0):
+    """The body as a region of elementwise scalar operations. Raises UnsupportedOpError if it is not one."""
+    region = node.region(index)
+    for op in region.ops:
+        if op.name not in SCALAR_OPS or op.regions or any(r.type.rank for r in op.results):
+            raise UnsupportedOpError(f"{node.name} at {b.source}: its body holds {op.name}, which is not an "
+                                     "elementwise operation on scalars. Move it out of the body.")
+    return region
+
+
+def only_op(region):
+    """Name of the single binary operation that a body (a, b) -> op(a, b) consists of, or None."""
+    if len(region.ops) == 1 and len(region.arguments) == 2 and len(region.results) == 1:
+        op = region.ops[0]
+        if region.results[0] is op.results[0] and [v in region.arguments for v in op.operands] == [True, True] \
+                and op.operands[0] is not op.operands[1]:
+            return op.name
+    return None
+
+
+@rule("stablehlo.reduce")
+def reduce(b, node):
+    """The body may work in a wider type than the operands: then they are converted first."""
+    n = len(node.operands) // 2
+    xs, inits = list(node.operands[:n]), list(node.operands[n:])
+    region = scalar_region(b, node)
+    xs = [b.convert(x, a.dtype) for x, a in zip(xs, region.arguments[n:], strict=True)]
+    inits = [b.convert(x, a.dtype) for x, a in zip(inits, region.arguments[:n], strict=True)]
+    types = [Type(r.dtype, t.shape) for r, t in zip(region.results, node.types, strict=True)]
+    out = b.add("reduce", xs + inits, types, regions=[region], dims=tuple(sorted(node.attr("dimensions"))))
+    return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
+
+
+@rule("stablehlo.sort")
+def sort(b, node):
+    dim = node.attr("dimension", -1) % node.operands[0].type.rank
+    region = scalar_region(b, node)
+    return b.add("sort", node.operands, node.types, regions=[region], dim=dim, stable=node.attr("is_stable", False))
+
+
+def sort_values(b, operands, dim, before):
+    """Stable sort; ``before(l0, r0, l1, r1, ...)`` is the i1 value that l goes first."""
+    scalars = [Type(v.dtype) for v in operands for _ in (0, 1)]
+    region = b.make_region(scalars, lambda *a: [before(*a)])
+    return b.add("sort", operands, [v.type for v in operands], regions=[region], dim=dim, stable=True)
+
+

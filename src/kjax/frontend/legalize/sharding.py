@@ -1,0 +1,3 @@
+"""stub"""
+def mesh_of(a): raise NotImplementedError
+def import_lanes(importer, block): return False

@@ -1,0 +1,113 @@
+"""Windows: reduce_window and select_and_scatter."""
+
+import math
+
+from kjax.frontend.legalize.reduction import only_op, scalar_region
+from kjax.frontend.legalize.registry import rule
+from kjax.ir.graph import Type
+
+SCAN_FROM = 64  # a cumulative window at least this long is done in log2 steps instead of a window per element
+
+
+def _ones(node, name, rank):
+    return tuple(node.attr(name) or [1] * rank)
+
+
+def _padding(node, rank):
+    rows = node.attr("padding")
+    return ((0, 0),) * rank if rows is None else tuple((int(lo), int(hi)) for lo, hi in rows.reshape(-1, 2))
+
+
+@rule("stablehlo.reduce_window")
+def reduce_window(b, node):
+    n = len(node.operands) // 2
+    xs, inits = list(node.operands[:n]), list(node.operands[n:])
+    rank = xs[0].type.rank
+    region = scalar_region(b, node)
+    xs = [b.convert(x, a.dtype) for x, a in zip(xs, region.arguments[n:], strict=True)]
+    inits = [b.convert(x, a.dtype) for x, a in zip(inits, region.arguments[:n], strict=True)]
+    window, strides = node.attr("window_dimensions"), _ones(node, "window_strides", rank)
+    base, dilations = _ones(node, "base_dilations", rank), _ones(node, "window_dilations", rank)
+    padding = _padding(node, rank)
+    types = [Type(a.dtype, t.shape) for a, t in zip(region.results, node.types, strict=True)]
+    dim = cumulative_dim(xs[0].shape, window, padding) if {*strides, *base, *dilations} == {1} else None
+    if n == 1 and dim is not None and window[dim] >= SCAN_FROM and only_op(region):
+        scanned = scan(b, xs[0], inits[0], dim, only_op(region), backward=padding[dim][0] == 0)
+        return [b.convert(scanned, node.type.dtype)]
+    out = b.add("reduce_window", xs + inits, types, regions=[region], window=tuple(window), strides=strides,
+                base_dilations=base, window_dilations=dilations, padding=padding)
+    return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
+
+
+def cumulative_dim(shape, window, padding):
+    """The dim along which each window is everything up to (or from) its element, or None."""
+    wide = [k for k, w in enumerate(window) if w != 1]
+    if len(wide) != 1 or any(p != (0, 0) for k, p in enumerate(padding) if k != wide[0]):
+        return None
+    (k,) = wide
+    return k if window[k] == shape[k] and sorted(padding[k]) == [0, shape[k] - 1] else None
+
+
+def scan(b, x, initial, dim, name, *, backward=False):
+    """Inclusive prefix (or suffix) combination along ``dim`` in ceil(log2 n) whole-array steps."""
+    n, shift = x.shape[dim], 1
+    x = b.map(name, b.broadcast(initial, x.shape), x) if not _is_identity(initial, name) else x
+    while shift < n:
+        low, high = [0] * x.type.rank, [0] * x.type.rank
+        kept = b.slice_dim(x, dim, shift, n) if backward else b.slice_dim(x, dim, 0, n - shift)
+        (high if backward else low)[dim] = shift
+        moved = b.pad(kept, initial, low, high)
+        x = b.map(name, x, moved) if backward else b.map(name, moved, x)
+        shift *= 2
+    return x
+
+
+def _is_identity(initial, name):
+    """Whether the initial value changes nothing: 0 for add, 1 for mul, the extremes for max and min."""
+    if initial.op is None or initial.op.name != "constant":
+        return False
+    v = initial.op.attributes["value"].reshape(-1)[0]
+    if name in ("add", "or", "xor"):
+        return not v
+    if name in ("mul",):
+        return v == 1
+    return name in ("max", "min", "and")  # combining twice with the same value does not change these
+
+
+@rule("stablehlo.select_and_scatter")
+def select_and_scatter(b, node):
+    """First the place that each window selects (a reduce_window of (value, place)), then a scatter to the places.
+
+    A place outside of the operand is -1 and never wins; of two candidates the one that comes first is the
+    body's left argument, so the combination does not depend on the order in which it is done.
+    """
+    x, source, initial = node.operands
+    rank = x.type.rank
+    index = "i32" if x.type.size < 1 << 31 else "i64"
+    window, strides = tuple(node.attr("window_dimensions") or [1] * rank), _ones(node, "window_strides", rank)
+    places = b.reshape(b.iota(Type(index, (x.type.size,)), 0), x.shape)
+    nowhere = b.full(-1, Type(index))
+
+    def better(value_a, place_a, value_b, place_b):
+        swap = b.map("gt", place_a, place_b)
+        first_value, second_value = b.map("select", swap, value_b, value_a), b.map("select", swap, value_a, value_b)
+        first_place, second_place = b.map("select", swap, place_b, place_a), b.map("select", swap, place_a, place_b)
+        (keep,) = node.inline(0, [first_value, second_value])
+        take_second = b.map("or", b.map("eq", first_place, nowhere), b.map("not", keep))
+        return [b.map("select", take_second, second_value, first_value),
+                b.map("select", take_second, second_place, first_place)]
+
+    scalars = [Type(x.dtype), Type(index)]
+    region = b.make_region(scalars * 2, better)
+    types = [Type(x.dtype, source.shape), Type(index, source.shape)]
+    ones = (1,) * rank
+    _, chosen = b.add("reduce_window", [x, places, b.full(0, Type(x.dtype)), nowhere], types, regions=[region],
+                      window=window, strides=strides, base_dilations=ones, window_dilations=ones,
+                      padding=_padding(node, rank))
+    body = scalar_region(b, node, 1)
+    count = math.prod(source.shape)
+    flat = b.add("scatter", [b.broadcast(initial, (x.type.size,)), b.reshape(chosen, (count, 1)),
+                             b.reshape(source, (count,))], [Type(x.dtype, (x.type.size,))], regions=[body],
+                 update_window_dims=(), inserted_dims=(0,), operand_batch_dims=(), index_batch_dims=(),
+                 scatter_dims_map=(0,), index_vector_dim=1)[0]
+    return b.convert(b.reshape(flat, x.shape), node.type.dtype)
