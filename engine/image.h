@@ -182,17 +182,18 @@ u64 kjx_plan_base_bytes(const struct kjx_image *image);
 u64 kjx_plan_insn_bytes(const struct kjx_image *image, const struct kjx_insn *insn);
 u64 kjx_plan_insn_scratch(const struct kjx_image *image, const struct kjx_insn *insn);
 
-/* ---- the log of a refusal (log.c) ----
+/* ---- log.c ----
  *
- * Format: %u u64, %d s64, %x u64 in hex, %s string; every argument is a u64, an s64 or a const char *, cast by the
- * caller. Writes as much as fits and counts all of it.
+ * kjx_log_format() appends to the log's text. %u: a u64; %d: a u64 that holds an s64; %s: kjx_text() of a string.
+ * log->needed counts all of it, log->text gets what fits and always ends in NUL.
  */
-struct kjx_value {
-	u64 number;
-	const char *text;
-};
+void kjx_log_start(struct kjx_log *log);
+void kjx_log_format(struct kjx_log *log, const char *format, const u64 *values);
 
-void kjx_log_format(struct kjx_log *log, const char *format, const struct kjx_value *values);
+static inline u64 kjx_text(const char *string)
+{
+	return (u64)(size_t)string;
+}
 
 /* ---- hash.c ---- */
 u64 kjx_xxh64(const void *bytes, u64 n);
