@@ -1,0 +1,77 @@
+"""``compile``: from a function, an exported artifact or StableHLO to a ``Program``."""
+
+import json
+
+from kjax.api import trees
+from kjax.api.program import Program
+from kjax.api.signature import Leaf, Signature
+
+
+def compile(fn_or_exported_or_stablehlo, *example_args, static_argnums=None, static_argnames=None, donate_argnums=None,
+            donate_argnames=None, strip=False, **example_kwargs):
+    """Compile to a ``Program``.
+
+    ``fn_or_exported_or_stablehlo``: a Python function (traced and lowered by JAX on ``example_args``: arrays or
+    ``jax.ShapeDtypeStruct``), a ``jax.export.Exported`` or its serialized bytes, or a StableHLO module as text, bytes
+    or MLIR object; those need no example arguments and make a program over a flat list of arrays. The
+    ``static_*`` and ``donate_*`` keywords are ``jax.jit``'s. ``strip``: leave the StableHLO out of the program (smaller, but
+    accelerators cannot run it).
+
+    Raises UnsupportedOpError (names operation, source line, remedy), CompileError, LimitError. Cost: tracing by JAX
+    plus time about linear in the number of operations.
+    """
+    if callable(fn_or_exported_or_stablehlo) and not hasattr(fn_or_exported_or_stablehlo, "mlir_module_serialized"):
+        options = {"static_argnums": static_argnums, "static_argnames": static_argnames,
+                   "donate_argnums": donate_argnums, "donate_argnames": donate_argnames}
+        return _compile_function(fn_or_exported_or_stablehlo, example_args, example_kwargs, options, strip)
+    if example_args or example_kwargs:
+        raise TypeError("example arguments go with a Python function; a StableHLO module knows its own types")
+    return _compile_module(fn_or_exported_or_stablehlo, strip)
+
+
+def _finish(graph, portable, signature_meta, signature, strip):
+    from kjax.compiler.pipeline import compile_graph
+
+    meta = {"signature": signature_meta} if signature_meta else {}
+    sharding = getattr(graph, "sharding", None)
+    if sharding:
+        meta["sharding"] = sharding
+    image = compile_graph(graph, meta=json.loads(json.dumps(meta)), stablehlo=b"" if strip else portable)
+    return Program(image, signature)
+
+
+def _compile_module(source, strip):
+    from kjax import frontend
+
+    graph, portable = frontend.import_with_artifact(source)
+    return _finish(graph, portable, None, None, strip)
+
+
+def _compile_function(fn, args, kwargs, options, strip):
+    import jax
+
+    from kjax import frontend
+
+    jitted = jax.jit(fn, keep_unused=True, **{k: v for k, v in options.items() if v is not None})
+    lowered = jitted.trace(*args, **kwargs).lower(lowering_platforms=("cpu",))
+    graph, portable = frontend.import_with_artifact(lowered)
+    graph.name = getattr(fn, "__name__", "main")
+    return _finish(graph, portable, *_signatures(jax, lowered), strip)
+
+
+def _signatures(jax, lowered):
+    """(META record, Signature) of a lowered function."""
+    flat, in_tree = jax.tree_util.tree_flatten(lowered.args_info)
+    out, out_tree = jax.tree_util.tree_flatten(lowered.out_info)
+    from kjax.isa import dtypes
+
+    def leaf(path, info):
+        return Leaf(path, tuple(info.shape), dtypes.BY_NUMPY[jax.numpy.dtype(info.dtype)].name)
+
+    paths = ["args" + p[3:] if p.startswith("[0]") else "kwargs" + p[3:] for p in trees.jax_paths(lowered.args_info)]
+    inputs = tuple(leaf(p, i) for p, i in zip(paths, flat))
+    outputs = tuple(leaf(f"[{k}]", o) for k, o in enumerate(out))
+    in_spec, out_spec = trees.jax_structure(lowered.in_tree), trees.jax_structure(lowered.out_tree)
+    signature = Signature(inputs, outputs, in_spec and in_spec["spec"], out_spec, bool(jax.config.jax_enable_x64),
+                          lowered.in_tree, lowered.out_tree)
+    return (signature.to_meta() if in_spec and out_spec else None), signature

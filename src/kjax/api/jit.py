@@ -1,0 +1,96 @@
+"""``kjax.jit``: compile on first call for each set of argument types, then run in this process or in the kernel."""
+
+import functools
+import inspect
+
+import numpy as np
+
+from kjax.api import trees
+from kjax.api.compile import compile as compile_program
+
+
+def jit(fun=None, /, *, static_argnums=None, static_argnames=None, donate_argnums=None, donate_argnames=None,
+        keep_unused=False, inline=False, environment=None, deadline=None):
+    """``jax.jit`` on the kjax engine, with its keywords; also a decorator.
+
+    The function is traced by JAX once for each tree, shapes and dtypes of arguments (and value of static ones). Donated arguments
+    that are NumPy arrays are updated in place where a result takes their place: afterwards they hold that result. ``environment``:
+    "embedded" (default), "device" or "guest"; ``deadline``: seconds for each call. ``keep_unused`` and ``inline`` are accepted for
+    JAX's sake and change nothing. Results are NumPy arrays.
+    """
+    if fun is None:
+        return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,
+                                 donate_argnums=donate_argnums, donate_argnames=donate_argnames, environment=environment,
+                                 deadline=deadline)
+    return Jitted(fun, _numbers(fun, static_argnums, static_argnames), _numbers(fun, donate_argnums, donate_argnames),
+                  environment, deadline)
+
+
+def _numbers(fun, numbers, names):
+    """(positions, names) that jax.jit would infer from either."""
+    numbers = () if numbers is None else (numbers,) if isinstance(numbers, int) else tuple(numbers)
+    names = () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    try:
+        order = list(inspect.signature(fun).parameters)
+    except (TypeError, ValueError):
+        return numbers, names
+    numbers = tuple(n % len(order) if n < 0 else n for n in numbers)
+    if names and not numbers:
+        numbers = tuple(order.index(n) for n in names if n in order)
+    if numbers and not names:
+        names = tuple(order[n] for n in numbers if n < len(order))
+    return numbers, names
+
+
+def _abstract(x):
+    """Hashable type of a leaf: Python scalars keep their weak type."""
+    if isinstance(x, (bool, int, float, complex)):
+        return type(x)
+    shape = getattr(x, "shape", None)
+    if shape is None:
+        x = np.asarray(x)
+        shape = x.shape
+    return (tuple(shape), str(x.dtype), getattr(x, "weak_type", False))
+
+
+class Jitted:
+    """A function that compiles itself. ``lower``-like access: ``program_for(*args)``."""
+
+    def __init__(self, fun, static, donated, environment, deadline):
+        functools.update_wrapper(self, fun)
+        self.fun = fun
+        self.static_numbers, self.static_names = static
+        self.donated_numbers, self.donated_names = donated
+        self.environment, self.deadline = environment, deadline
+        self._programs = {}
+
+    def _key(self, args, kwargs):
+        import jax
+
+        static = tuple(args[n] for n in self.static_numbers if n < len(args))
+        static += tuple((k, kwargs[k]) for k in sorted(kwargs) if k in self.static_names)
+        dynamic = [a for n, a in enumerate(args) if n not in self.static_numbers]
+        named = {k: v for k, v in kwargs.items() if k not in self.static_names}
+        leaves, tree = trees.jax_flatten((tuple(dynamic), named))
+        return (static, tree, tuple(map(_abstract, leaves)), jax.config.jax_enable_x64), leaves
+
+    def _find(self, args, kwargs):
+        key, leaves = self._key(args, kwargs)
+        program = self._programs.get(key)
+        if program is None:
+            program = self._programs[key] = compile_program(
+                self.fun, *args, static_argnums=self.static_numbers or None, static_argnames=self.static_names or None,
+                donate_argnums=self.donated_numbers or None, donate_argnames=self.donated_names or None, **kwargs)
+        return program, leaves
+
+    def program_for(self, *args, **kwargs):
+        """The ``Program`` that a call with these arguments runs."""
+        return self._find(args, kwargs)[0]
+
+    def __call__(self, *args, **kwargs):
+        program, leaves = self._find(args, kwargs)
+        signature = program.signature
+        arrays = [signature.convert(x, leaf) for x, leaf in zip(leaves, signature.inputs)]
+        out = program.run_flat(arrays, environment=self.environment, deadline=self.deadline,
+                               in_place=bool(self.donated_numbers or self.donated_names))
+        return signature.unflatten(out)

@@ -1,0 +1,168 @@
+"""``Program``: verified bytes of a ``.kjx`` with its signature, callable in every environment."""
+
+import os
+import threading
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+from kjax.api import environments
+from kjax.api.signature import Leaf, Signature
+from kjax.bytecode import disassembler
+from kjax.errors import DeviceError
+from kjax.runtime.lanes import join_lanes, split_lanes
+
+
+@dataclass(frozen=True)
+class MemoryAnalysis:
+    """Bytes, as the verifier proved them. The names are those of JAX's compiled objects, and the arena's two parts."""
+
+    argument_size_in_bytes: int
+    output_size_in_bytes: int
+    alias_size_in_bytes: int
+    temp_size_in_bytes: int
+    generated_code_size_in_bytes: int
+    constant_size_in_bytes: int
+    peak_memory_in_bytes: int
+
+
+class Program:
+    """A compiled program.
+
+    Call it with the arguments it was compiled for; NumPy arrays (or anything that NumPy can read) in, NumPy arrays
+    out, in the trees of the original function. ``environment`` chooses where; a program is loaded there on its
+    first call and stays until it is closed or collected. Thread-safe.
+    """
+
+    def __init__(self, image, signature=None):
+        from kjax import _engine
+
+        self.image = bytes(image)
+        self._facts = _engine.verify(self.image)
+        self.listing = disassembler.disassemble(self.image)
+        self.meta = self.listing.meta
+        self.signature = signature or _signature_of(self.listing)
+        self._loaded = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    # -- running --------------------------------------------------------------------------------------------
+    def load(self, environment=None):
+        """The program in ``environment`` (name or object): a ``runtime.base.Loaded``, made once."""
+        place = environments.get(environment)
+        with self._lock:
+            loaded = self._loaded.get(place)
+            if loaded is None or getattr(loaded, "closed", False):
+                loaded = self._loaded[place] = place.load(self.image)
+            return loaded
+
+    def run_flat(self, arrays, *, environment=None, deadline=None, fuel=None, in_place=False):
+        """Run on a flat list of checked arrays; returns the flat list of results."""
+        loaded = self.load(environment)
+        sharding = self.meta.get("sharding")
+        if self.lanes > 1:
+            outs = loaded.run(split_lanes(arrays, sharding, self.lanes), deadline=deadline, fuel=fuel)
+            return join_lanes(outs, sharding, self.lanes)
+        return loaded.run(arrays, deadline=deadline, fuel=fuel, in_place=in_place)
+
+    def __call__(self, *args, environment=None, deadline=None, fuel=None, **kwargs):
+        """Run once. ``deadline``: seconds; ``fuel``: work units. Raises TypeError, DeadlineError, DeviceError."""
+        arrays = self.signature.flatten(args, kwargs)
+        return self.signature.unflatten(
+            self.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel))
+
+    # -- looking --------------------------------------------------------------------------------------------
+    @property
+    def name(self):
+        return self.meta.get("name", "main")
+
+    @property
+    def lanes(self):
+        return self._facts["lanes"]
+
+    @property
+    def stablehlo(self):
+        """The portable StableHLO artifact that travels with the program (bytes; empty if it was left out)."""
+        return self.listing.stablehlo
+
+    def as_text(self):
+        """The program as a listing: tensors, instructions, bodies."""
+        return disassembler.as_text(self.image)
+
+    def memory_analysis(self):
+        """Exact memory of one run, from the verifier; peak: plan, arenas of all lanes, arguments and results."""
+        f = self._facts
+        alias = sum(_bytes(a) for a in self.listing.outputs if a.alias is not None)
+        arena = f["arena_bytes"] * f["lanes"]
+        return MemoryAnalysis(
+            f["input_bytes"], f["output_bytes"], alias, arena, len(self.image), f["constant_bytes"],
+            f["plan_bytes"] + arena + len(self.image) + (f["input_bytes"] + f["output_bytes"] - alias) * f["lanes"])
+
+    def cost_analysis(self):
+        """Operation counts of one run: ``flops``, ``cost`` (work units, what fuel counts), ``bytes accessed``.
+
+        ``bounded``: False when a loop without a known trip count is in the program; then fuel bounds a run and the counts
+        take such a loop once.
+        """
+        f = self._facts
+        return {"flops": f["flops"], "cost": f["cost"], "bounded": not f["cost_is_open"],
+                "bytes accessed": f["input_bytes"] + f["output_bytes"] + f["constant_bytes"]}
+
+    def save(self, path):
+        """Write the ``.kjx`` to ``path``, whole or not at all."""
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(self.image)
+        os.replace(part, path)
+
+    def __repr__(self):
+        ins = ", ".join(map(str, self.signature.inputs))
+        outs = ", ".join(map(str, self.signature.outputs))
+        return f"<kjax.Program {self.name}({ins}) -> ({outs}), {len(self.image)} bytes>"
+
+
+def _bytes(argument):
+    from math import prod
+
+    from kjax.isa import dtypes
+
+    return prod(argument.shape) * dtypes.BY_NAME[argument.dtype].size
+
+
+def _signature_of(listing):
+    """The signature that META describes; a flat one where it says nothing. META is not trusted: wrong counts are ignored."""
+    said = listing.meta.get("signature") or {}
+    names = said.get("inputs") or []
+    sharding = listing.meta.get("sharding")
+    if len(names) != len(listing.inputs):
+        names = [f"args[{k}]" for k in range(len(listing.inputs))]
+
+    def leaves(arguments, names, which):
+        found = []
+        for k, (a, name) in enumerate(zip(arguments, names)):
+            shape = a.shape if not sharding else tuple(sharding[which][k]["global_shape"])
+            found.append(Leaf(name, tuple(shape), a.dtype))
+        return tuple(found)
+
+    return Signature(leaves(listing.inputs, names, "in"), leaves(listing.outputs, [f"[{k}]" for k in
+                     range(len(listing.outputs))], "out"), said.get("in") if said.get("inputs") else None,
+                     said.get("out"), said.get("x64", True))
+
+
+def load(path):
+    """Read and verify a ``.kjx``. Raises OSError, VerifyError. Imports no jax."""
+    return Program(Path(path).read_bytes())
+
+
+def on_accelerator(program, arrays, device):
+    """Run the program's StableHLO through JAX's PJRT client on ``device`` ("gpu:0", "tpu:0", "pjrt:cpu:0").
+
+    Raises DeviceError when there is no such device, or the program carries no StableHLO.
+    """
+    from kjax import frontend
+
+    if not program.stablehlo:
+        raise DeviceError(f"program {program.name!r} carries no StableHLO, so no accelerator can run it; "
+                          "compile it again without strip=True")
+    return frontend.run_on(program.stablehlo, arrays, device)
+
+

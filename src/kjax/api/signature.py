@@ -1,0 +1,123 @@
+"""What a program takes and returns: pytrees, names, types; and checking a call against it in JAX's words."""
+
+from dataclasses import dataclass
+
+import ml_dtypes  # noqa: F401  (registers the small element types with NumPy)
+import numpy as np
+
+from kjax.api import trees
+from kjax.isa import dtypes
+
+_NARROWED = {"i64": "i32", "u64": "u32", "f64": "f32", "c128": "c64"}
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One array argument or result: its path in the call (``x['w']``), shape, element type's name."""
+
+    path: str
+    shape: tuple
+    dtype: str
+
+    @property
+    def numpy(self):
+        return dtypes.BY_NAME[self.dtype].numpy
+
+    def __str__(self):
+        return f"{np.dtype(self.numpy).name}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """``in_spec`` describes (args, kwargs); None for a flat list of arrays. ``x64``: compiled with 64-bit types enabled.
+
+    ``in_tree``/``out_tree`` are JAX treedefs where the program was compiled in this process.
+    """
+
+    inputs: tuple
+    outputs: tuple
+    in_spec: object = None
+    out_spec: object = None
+    x64: bool = True
+    in_tree: object = None
+    out_tree: object = None
+
+    def to_meta(self):
+        return {"inputs": [leaf.path for leaf in self.inputs], "in": self.in_spec, "out": self.out_spec,
+                "x64": self.x64, "flat": self.in_spec is None}
+
+    def flatten(self, args, kwargs):
+        """The arrays of a call, converted where JAX would. Raises TypeError."""
+        leaves = []
+        if self.in_spec is None and self.in_tree is None:
+            if kwargs:
+                raise TypeError(f"this program takes arrays by position only, got keywords {sorted(kwargs)}")
+            leaves = list(args)
+        elif self.in_spec is not None:
+            spec = trees.flatten((tuple(args), dict(kwargs)), leaves)
+            if spec != self.in_spec:
+                self.mismatch(spec, leaves, args, kwargs)
+        else:
+            leaves, tree = trees.jax_flatten((tuple(args), dict(kwargs)))
+            if tree != self.in_tree:
+                raise TypeError("function compiled for input pytree does not match the input pytree it was called with. "
+                                f"Compiled for {self.in_tree}, called with {tree}.")
+        if len(leaves) != len(self.inputs):
+            raise TypeError(f"program compiled for {len(self.inputs)} arrays, called with {len(leaves)}")
+        return [self.convert(x, leaf) for x, leaf in zip(leaves, self.inputs)]
+
+    def mismatch(self, spec, leaves, args, kwargs):
+        """The call's tree is not the compiled one: perhaps it holds registered classes that jax can flatten."""
+        if self.in_tree is not None:
+            flat, tree = trees.jax_flatten((tuple(args), dict(kwargs)))
+            if tree == self.in_tree:
+                leaves[:] = flat
+                return
+        want, got = trees.paths(self.in_spec), trees.paths(spec)
+        raise TypeError(
+            "Function compiled with input pytree does not match the input pytree it was called with: compiled for "
+            f"{len(want)} arrays {_short(want)}, called with {len(got)} {_short(got)}.")
+
+    def convert(self, x, leaf):
+        array = x if isinstance(x, np.ndarray) else None
+        if array is None:
+            if isinstance(x, (bool, int, float, complex)):
+                return self.scalar(x, leaf)
+            array = np.asarray(x)
+        if array.dtype != leaf.numpy:
+            row = dtypes.BY_NUMPY.get(array.dtype)
+            if row is None or self.x64 or _NARROWED.get(row.name) != leaf.dtype:
+                raise self.wrong(leaf, f"{array.dtype.name}[{','.join(map(str, array.shape))}]")
+            array = array.astype(leaf.numpy)
+        if array.shape != leaf.shape:
+            raise self.wrong(leaf, f"{array.dtype.name}[{','.join(map(str, array.shape))}]")
+        return np.require(array, requirements=["C", "A"])
+
+    def scalar(self, x, leaf):
+        kind = dtypes.BY_NAME[leaf.dtype].kind
+        order = ("bool", "int", "float", "complex")
+        need = "bool" if isinstance(x, bool) else type(x).__name__
+        have = "int" if kind == "uint" else kind
+        if leaf.shape or order.index(need) > order.index(have):
+            raise self.wrong(leaf, f"{need}[]")
+        return np.asarray(x, leaf.numpy)
+
+    @staticmethod
+    def wrong(leaf, called):
+        return TypeError("Argument types differ from the types for which this computation was compiled. The mismatch is:\n"
+                         f"Argument '{leaf.path}' compiled with {leaf} and called with {called}")
+
+    def unflatten(self, arrays):
+        """The result tree of a call."""
+        if self.out_spec is not None:
+            return trees.unflatten(self.out_spec["spec"], iter(arrays))
+        if self.out_tree is not None:
+            import jax
+
+            return jax.tree_util.tree_unflatten(self.out_tree, arrays)
+        return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def _short(paths):
+    text = ", ".join(paths[:4])
+    return f"({text}{', ...' if len(paths) > 4 else ''})"

@@ -1,0 +1,113 @@
+"""Lowering of structured control flow and of exchanges between lanes.
+
+A loop's state lives in carried buffers that the body updates in place: a result is computed straight into its carried
+buffer when nothing still reads the old value, else copied there at the end of the body. State that
+the body passes through unchanged is not carried at all.
+"""
+
+from kjax.bytecode import program as p
+from kjax.compiler.fuse import free_values
+from kjax.compiler.views import dense
+
+
+def _inside(self, region, arguments):
+    from kjax.compiler.lower import RegionLowering
+
+    env = dict(self.env)
+    env.update(zip(region.arguments, arguments))
+    return RegionLowering(self.program, region, env, self)
+
+
+def _touches(views, owner):
+    return any(v.buffer is not None and v.buffer.owner is owner for v in views)
+
+
+def _carry(self, op, k, init, others, taken):
+    """Where state ``k`` of a loop lives: a wanted place, the initial value's own buffer, or a new one."""
+    for place in (self.hints.get(op.results[k]), init):
+        if place is None or place.buffer is None or not place.is_dense:
+            continue
+        owner = place.buffer.owner
+        if owner in taken or _touches(others, owner) or not self.may_overwrite(owner):
+            continue
+        if place is init and owner.storage == "input":
+            continue
+        return self.take(place)
+    return self.fresh(op.results[k].type)
+
+
+def while_loop(self, op):
+    condition, body = op.regions
+    inits = [self.view(v) for v in op.operands]
+    captured = [self.env[v] for v in free_values(op)]
+    invariant = [r is a for r, a in zip(body.results, body.arguments)]
+    places, taken = [], set()
+    for k, init in enumerate(inits):
+        if invariant[k] or init.size == 0:
+            places.append(init)
+            continue
+        others = captured + [v for j, v in enumerate(inits) if j != k]
+        place = _carry(self, op, k, init, others, taken)
+        taken.add(place.buffer.owner)
+        places.append(place)
+    for init, place in zip(inits, places):
+        self.copy(init, place)
+    self.program.emit(p.While(op.attributes.get("trips") or 0, self.program.source(op)))
+    (predicate,) = _inside(self, condition, places).run([None])
+    predicate = self.materialize(predicate)
+    self.program.emit(p.Do(predicate.buffer, predicate.offset))
+    _inside(self, body, places).run([None if same or not place.size else place
+                                     for place, same in zip(places, invariant)])
+    self.program.emit(p.End())
+    for value, place in zip(op.results, places):
+        self.bind(value, place)
+
+
+def case(self, op):
+    index = self.materialize(self.view(op.operands[0]))
+    captured = [self.env[v] for v in free_values(op)]
+    targets = []
+    for value in op.results:
+        place = self.hints.get(value)
+        if (place is None or _touches(captured, place.buffer.owner) or _touches(targets, place.buffer.owner)
+                or _touches([index], place.buffer.owner) or not self.may_overwrite(place.buffer.owner)):
+            place = self.fresh(value.type)
+        targets.append(self.take(place))
+    self.program.emit(p.Case(index.buffer, len(op.regions), index.offset))
+    for k, region in enumerate(op.regions):
+        if k:
+            self.program.emit(p.Branch())
+        _inside(self, region, ()).run([t if t.size else None for t in targets])
+    self.program.emit(p.End())
+    for value, target in zip(op.results, targets):
+        self.bind(value, target)
+
+
+def all_gather(self, op):
+    groups = op.attributes["groups"]
+    where = {lane: (g, place) for g, group in enumerate(groups) for place, lane in enumerate(group)}
+    table = tuple(where[lane] for lane in range(self.program.graph.lanes))
+    _exchange(self, op, "all_gather", table, len(groups[0]))
+
+
+def permute(self, op):
+    sender = {to: source for source, to in op.attributes["pairs"]}
+    _exchange(self, op, "permute", tuple(sender.get(lane) for lane in range(self.program.graph.lanes)), 1)
+
+
+def _exchange(self, op, kind, table, group_size):
+    source = self.materialize(self.view(op.operands[0]), dense_only=True)
+    target = self.fresh(op.result.type)
+    self.bind(op.result, target)
+    if target.size:
+        self.program.emit(p.Exchange(kind, target.buffer, table, source.buffer, group_size, self.program.source(op)))
+
+
+def lane_id(self, op):
+    target = dense(self.fresh(op.result.type).buffer, ())
+    self.bind(op.result, target)
+    self.program.emit(p.Exchange("lane_id", target.buffer, (0,) * self.program.graph.lanes,
+                                 source=self.program.source(op)))
+
+
+HANDLERS = {"while": while_loop, "case": case, "all_gather": all_gather, "permute": permute, "lane_id": lane_id}

@@ -1,0 +1,221 @@
+"""Lowering of data movement: pad, concatenate, windows at computed places, sort.
+
+A dynamic slice is a gather of one window, a dynamic update a scatter of one; both clamp. A scatter leaves out
+a window that does not fit, as XLA does.
+"""
+
+from dataclasses import replace
+from math import prod
+
+from kjax.bytecode import program as p
+from kjax.compiler.body import Body, Register, finish
+from kjax.compiler.nest import access
+from kjax.compiler.sortkeys import keys_of
+from kjax.errors import UnsupportedOpError
+
+
+def _fill(self, op, value, target):
+    self.copy(self.view(value).broadcast(target.shape, ()), target, self.program.source(op))
+
+
+def pad(self, op):
+    a = op.attributes
+    x = self.view(op.operands[0])
+    target = self.destination(op.result, [x, self.view(op.operands[1])])
+    if target.size == 0:
+        return self.bind(op.result, target)
+    if any((*a["low"], *a["high"], *a["interior"])):
+        _fill(self, op, op.operands[1], target)
+    start, limit, steps, first, last = [], [], [], [], []
+    for n, low, interior in zip(x.shape, a["low"], a["interior"]):
+        step = interior + 1
+        size = target.shape[len(start)]
+        skip = -(low // step) if low < 0 else 0  # elements cropped at the front
+        at = low + skip * step
+        count = max(0, min(n, skip + (max(0, size - at) + step - 1) // step) - skip)
+        first.append(skip)
+        last.append(skip + count)
+        start.append(at)
+        limit.append(at + (count - 1) * step + 1 if count else at)
+        steps.append(step)
+    inner = x.slice(first, last, [1] * len(first))
+    if inner.size:
+        self.copy(inner, target.slice(start, limit, steps), self.program.source(op))
+    self.bind(op.result, target)
+
+
+def concatenate(self, op):
+    d = op.attributes["dim"]
+    views = [self.view(v) for v in op.operands]
+    target = self.destination(op.result, views)
+    at = 0
+    for view in views:
+        if view.size:
+            start = [at if k == d else 0 for k in range(len(target.shape))]
+            limit = [at + view.shape[d] if k == d else n for k, n in enumerate(target.shape)]
+            self.copy(view, target.slice(start, limit, [1] * len(start)), self.program.source(op))
+        at += view.shape[d] if view.shape else 0
+    self.bind(op.result, target)
+
+
+def _index(self, view, batch, limit, step):
+    """One origin component: ``view`` holds it over the batch dims ``batch`` of its own."""
+    view = self.materialize(view)
+    return p.Index(view.buffer, view.offset, limit, step, tuple(view.strides[b] for b in batch))
+
+
+def gather(self, op):
+    a = op.attributes
+    x, indices = self.materialize(self.view(op.operands[0])), self.materialize(self.view(op.operands[1]))
+    target = self.destination(op.result, [x, indices])
+    self.bind(op.result, target)
+    if target.size == 0:
+        return
+    batch_in_indices = [k for k in range(len(indices.shape)) if k != a["index_vector_dim"]]
+    batch_out = [k for k in range(len(target.shape)) if k not in a["offset_dims"]]
+    window_of = [d for d in range(len(x.shape)) if d not in a["collapsed_dims"] and d not in a["operand_batch_dims"]]
+    along = dict(zip(a["index_batch_dims"], a["operand_batch_dims"]))
+    dims = [target.shape[k] for k in batch_out] + [target.shape[k] for k in a["offset_dims"]]
+    windowed = [x.strides[along[b]] if b in along else 0 for b in batch_in_indices] + [x.strides[d] for d in window_of]
+    plain = [target.strides[k] for k in batch_out] + [target.strides[k] for k in a["offset_dims"]]
+    vector = a["index_vector_dim"]
+    rows = []
+    for j, d in enumerate(a["start_index_map"]):
+        component = indices
+        if vector < len(indices.shape):
+            component = replace(indices, offset=indices.offset + j * indices.strides[vector])
+        rows.append(_index(self, component, batch_in_indices, x.shape[d] - a["slice_sizes"][d], x.strides[d]))
+    _emit(self, op, dims, len(batch_out), x, windowed, target, plain, rows)
+
+
+def dynamic_slice(self, op):
+    x = self.materialize(self.view(op.operands[0]))
+    target = self.destination(op.result, [x, *map(self.view, op.operands[1:])])
+    self.bind(op.result, target)
+    if target.size == 0:
+        return
+    rows = [_index(self, self.view(v), (), n - size, step)
+            for v, n, size, step in zip(op.operands[1:], x.shape, op.attributes["sizes"], x.strides) if n != size]
+    _emit(self, op, target.shape, 0, x, x.strides, target, target.strides, rows)
+
+
+def _updated(self, op, value, reads):
+    """The result's place with the operand's content in it: in place where nothing else needs the operand."""
+    x = self.view(value)
+    wanted = self.hints.get(op.result)
+    for place in (wanted, x):
+        if place is None or place.buffer is None or not place.is_dense:
+            continue
+        owner = place.buffer.owner
+        clash = any(r.buffer is not None and r.buffer.owner is owner for r in reads)
+        if clash or not self.may_overwrite(owner) or (owner.storage == "input" and place is x):
+            continue
+        if place is wanted and x.buffer is not None and x.buffer.owner is owner and not x.same_place(place):
+            continue
+        self.copy(x, self.take(place))
+        return place
+    target = self.fresh(op.result.type)
+    self.copy(x, target)
+    return target
+
+
+def dynamic_update_slice(self, op):
+    x, update, *starts = op.operands
+    view = self.view(update)
+    target = _updated(self, op, x, [view, *map(self.view, starts)])
+    self.bind(op.result, target)
+    if view.size == 0 or target.size == 0:
+        return
+    view = self.materialize(view)
+    rows = [_index(self, self.view(v), (), n - size, step)
+            for v, n, size, step in zip(starts, target.shape, view.shape, target.strides) if n != size]
+    _emit(self, op, view.shape, 0, target, target.strides, view, view.strides, rows, scatter=True)
+
+
+def scatter(self, op):
+    a = op.attributes
+    if len(op.operands) != 3:
+        raise UnsupportedOpError(f"scatter of several tensors at {op.source} cannot be separated; "
+                                 "write one scatter for each tensor")
+    x, indices, updates = op.operands
+    indices, updates = self.materialize(self.view(indices)), self.materialize(self.view(updates))
+    target = _updated(self, op, x, [indices, updates])
+    self.bind(op.result, target)
+    if updates.size == 0 or target.size == 0:
+        return
+    batch = [k for k in range(len(updates.shape)) if k not in a["update_window_dims"]]
+    window_of = [d for d in range(len(target.shape)) if d not in a["inserted_dims"] and d not in a["operand_batch_dims"]]
+    size = dict(zip(window_of, (updates.shape[k] for k in a["update_window_dims"])))
+    batch_in_indices = [k for k in range(len(indices.shape)) if k != a["index_vector_dim"]]
+    along = dict(zip(a["index_batch_dims"], a["operand_batch_dims"]))
+    dims = [updates.shape[k] for k in batch] + [updates.shape[k] for k in a["update_window_dims"]]
+    windowed = [target.strides[along[b]] if b in along else 0 for b in batch_in_indices]
+    windowed += [target.strides[d] for d in window_of]
+    plain = [updates.strides[k] for k in batch] + [updates.strides[k] for k in a["update_window_dims"]]
+    vector = a["index_vector_dim"]
+    rows = []
+    for j, d in enumerate(a["scatter_dims_map"]):
+        component = indices
+        if vector < len(indices.shape):
+            component = replace(indices, offset=indices.offset + j * indices.strides[vector])
+        rows.append(_index(self, component, batch_in_indices, target.shape[d] - size.get(d, 1), target.strides[d]))
+    region = op.regions[0]
+    uops, registers = (), 0
+    if region.results[0] is not region.arguments[1]:
+        body = Body()
+        old, new = Register(target.dtype), Register(target.dtype)
+        results = body.region(region, [old, new], _nothing_outside(op))
+        uops, registers = finish(body, inputs=[old, new], results=results)
+    _emit(self, op, dims, len(batch), target, windowed, updates, plain, rows, scatter=True, mode="skip", body=uops,
+          n_regs=registers)
+
+
+def _nothing_outside(op):
+    def get(value):
+        raise UnsupportedOpError(f"the body of {op.name} at {op.source or 'unknown source'} uses a constant or an outer "
+                                 "value, which is not supported yet; combine the updates before the call")
+    return get
+
+
+def _emit(self, op, dims, n_batch, windowed, windowed_strides, plain, plain_strides, indices, **more):
+    dims = tuple(dims)
+    if not dims:  # one element
+        dims, windowed_strides, plain_strides = (1,), (0,), (0,)
+    self.program.emit(p.Gather(dims, n_batch, access(windowed, tuple(windowed_strides)),
+                               access(plain, tuple(plain_strides)), tuple(indices), source=self.program.source(op), **more))
+
+
+def sort(self, op):
+    d = op.attributes["dim"]
+    views = [self.materialize(self.view(v)) for v in op.operands]
+    order = [k for k in range(len(views[0].shape)) if k != d] + [d]
+    targets = [self.destination(r, views) for r in op.results]
+    taken = {v.buffer.owner for v in views}
+    for k, (r, t) in enumerate(zip(op.results, targets)):
+        if t.buffer.owner in taken:
+            targets[k] = self.fresh(r.type)
+        taken.add(targets[k].buffer.owner)
+    for r, t in zip(op.results, targets):
+        self.bind(r, t)
+    if prod(views[0].shape) == 0:
+        return
+    pairs = [(v.transpose(order), t.transpose(order)) for v, t in zip(views, targets)]
+    found = keys_of(op.regions[0], len(views))
+    keys, body, registers, positions = (), (), 0, list(range(len(views)))
+    if found is not None:
+        positions = [k for k, _, _ in found] + [k for k in positions if k not in {f[0] for f in found}]
+        keys = tuple((descending, total) for _, descending, total in found)
+    else:
+        builder = Body()
+        inputs = [Register(v.dtype) for v in op.regions[0].arguments]
+        results = builder.region(op.regions[0], inputs, _nothing_outside(op))
+        body, registers = finish(builder, inputs=inputs, results=results)
+    self.program.emit(p.Sort(pairs[0][0].shape or (1,), tuple((access(v, v.strides or (0,)), access(t, t.strides or (0,)))
+                                                              for v, t in (pairs[k] for k in positions)),
+                             keys, body, registers, self.program.source(op)))
+
+
+HANDLERS = {
+    "pad": pad, "concatenate": concatenate, "gather": gather, "scatter": scatter, "dynamic_slice": dynamic_slice,
+    "dynamic_update_slice": dynamic_update_slice, "sort": sort,
+}

@@ -1,0 +1,446 @@
+"""Graph -> instructions over buffers: nodes in order, each value given a place.
+
+``Lowering`` owns what the whole program shares (code, constants, source table); ``RegionLowering`` walks
+one region. A value is known by its view; view operations only compute another view. A value that is
+wanted somewhere (an output, a loop's carried buffer) is computed there when nothing still reads what is there,
+else computed aside and copied at the end of the region.
+"""
+
+import numpy as np
+
+from kjax.bytecode import program as p
+from kjax.compiler import control, data, products
+from kjax.compiler.body import Body, Register, RegisterPressure, finish
+from kjax.compiler.fuse import VIEWS, Cluster, free_values, partition
+from kjax.compiler.nest import Operands, map_nest, reduce_nest
+from kjax.compiler.views import Buffer, View, dense
+from kjax.errors import UnsupportedOpError
+from kjax.isa import dtypes
+
+
+class Lowering:
+    """State of one program's lowering."""
+
+    def __init__(self, graph):
+        self.graph = graph
+        self.code = []
+        self.constants = {}
+        self.sources = {}
+
+    def constant(self, array):
+        """View of a constant; a splat is stored as one element."""
+        array = np.asarray(array)
+        dtype = dtypes.of(array.dtype).name
+        shape = array.shape
+        if array.size and _is_splat(array):
+            array = array.reshape(-1)[:1]
+        data_bytes = np.ascontiguousarray(array).tobytes()
+        key = (dtype, data_bytes)
+        if key not in self.constants:
+            self.constants[key] = Buffer(dtype, array.size, "constant", data=data_bytes)
+        buffer = self.constants[key]
+        if array.shape == shape:
+            return dense(buffer, shape)
+        return View(buffer, dtype, shape, (0,) * len(shape))
+
+    def source(self, op):
+        """Number of an operation's source line in META's table (0 = unknown)."""
+        text = str(op.source)
+        return self.sources.setdefault(text, len(self.sources) + 1) if text else 0
+
+    def emit(self, instruction):
+        self.code.append(instruction)
+
+    def run(self):
+        """Lower the whole graph. Returns (code, input buffers, output buffers)."""
+        graph = self.graph
+        inputs = [Buffer(v.dtype, v.type.size, "input", k) for k, v in enumerate(graph.arguments)]
+        outputs = []
+        for k, value in enumerate(graph.results):
+            root = inputs[graph.aliases[k]] if k in graph.aliases else None
+            outputs.append(Buffer(value.dtype, value.type.size, "output", k, root=root))
+        env = {v: dense(b, v.shape) for v, b in zip(graph.arguments, inputs)}
+        RegionLowering(self, graph, env, None).run([dense(b, v.shape) for v, b in zip(graph.results, outputs)])
+        return self.code, inputs, outputs
+
+
+def _is_splat(array):
+    if array.size == 1:
+        return True
+    flat = array.reshape(-1).view(np.uint8).reshape(array.size, -1) if array.flags.c_contiguous else None
+    if flat is None:
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(array.size, -1)
+    return bool((flat == flat[0]).all())
+
+
+_RESULT = object()  # stands for "leaves the region" among a value's users
+
+
+class RegionLowering:
+    """One region. ``env`` maps values of this and of the enclosing regions to views."""
+
+    def __init__(self, program, region, env, parent):
+        self.program = program
+        self.region = region
+        self.env = env
+        self.parent = parent
+        self.nodes, self.node_of = partition(region)
+        self.users = _users(region)
+        self.hints = {}
+        self.current = None
+        self.finished = False
+        for value in region.arguments:
+            if value in env:
+                self.register(value, env[value])
+
+    # -- places ---------------------------------------------------------------------------------------------
+    def register(self, value, view):
+        if view is not None and view.buffer is not None:
+            view.buffer.owner.values.append((self, value))
+
+    def bind(self, value, view):
+        """From now on ``value`` is at ``view``."""
+        self.env[value] = view
+        self.register(value, view)
+
+    def view(self, value):
+        return self.env[value]
+
+    def pending(self, value, asking):
+        """Whether something still to be emitted reads ``value`` of this region.
+
+        The node that region ``asking`` is emitting is no obstacle to itself; a loop that encloses ``asking`` is: its next
+        iteration reads again what the last one read.
+        """
+        if self.finished:
+            return False
+        for user in self.users.get(value, ()):
+            if user is _RESULT:
+                return True
+            node = self.node_of[user]
+            if not node.emitted and not (node is self.current and asking is self):
+                return True
+        return False
+
+    def may_overwrite(self, owner):
+        """Whether nothing that is still to run needs what is in ``owner`` now."""
+        if owner.storage == "constant" or (owner.storage == "input" and not self.donated(owner)):
+            return False
+        return not any(region.pending(value, self) for region, value in owner.values)
+
+    def take(self, view):
+        """Claim memory whose values are dead; returns ``view``."""
+        view.buffer.owner.values.clear()
+        return view
+
+    def donated(self, owner):
+        return owner.index in self.program.graph.aliases.values()
+
+    def destination(self, value, reads=()):
+        """Where the current node shall write ``value``: (view). ``reads``: views that the same instruction reads,
+        which must be either elsewhere or exactly there."""
+        wanted = self.hints.get(value)
+        if wanted is not None:
+            owner = wanted.buffer.owner
+            clash = any(r.buffer is not None and r.buffer.owner is owner and not r.same_place(wanted) for r in reads)
+            if not clash and self.may_overwrite(owner):
+                return self.take(wanted)
+        return self.fresh(value.type)
+
+    def fresh(self, type):
+        return dense(Buffer(type.dtype, type.size), type.shape)
+
+    def copy(self, source, target, origin=0):
+        """Emit target <- source, views of one shape and dtype."""
+        if target.size == 0 or source.same_place(target):
+            return
+        operands, body = Operands(), Body()
+        register = self.load(body, operands, source)
+        body.store(operands.add(target), register)
+        self.program.emit(map_nest(target.shape, operands, *finish(body), origin))
+
+    @staticmethod
+    def load(body, operands, view):
+        if view.is_iota:
+            return body.iota(operands.add(view), view.dtype)
+        return body.load(operands.add(view), view.dtype)
+
+    def materialize(self, view, *, dense_only=False):
+        """``view`` itself when it is memory (and dense, if asked), else a fresh copy of it."""
+        if view.buffer is not None and (view.is_dense or not dense_only):
+            return view
+        target = dense(Buffer(view.dtype, view.size), view.shape)
+        self.copy(view, target)
+        return target
+
+    # -- walking --------------------------------------------------------------------------------------------
+    def run(self, targets):
+        """Emit the region; leave result k in ``targets[k]`` (None: leave it where it is). Returns the results' views."""
+        for value, target in zip(self.region.results, targets):
+            if target is not None and value not in self.hints and target.size:
+                self.hints[value] = target
+        for node in self.nodes:
+            self.current = node
+            if isinstance(node, Cluster):
+                self.cluster(node)
+            else:
+                self.operation(node.ops[0])
+            node.emitted = True
+        self.current = None
+        self.leave(targets)
+        self.finished = True
+        return [t if t is not None else self.env[v] for v, t in zip(self.region.results, targets)]
+
+    def leave(self, targets):
+        """Copy results that are not yet in their targets; first aside those that lie where another one goes."""
+        moves = [(self.env[v], t) for v, t in zip(self.region.results, targets) if t is not None and t.size]
+        moves = [(source, target) for source, target in moves if not source.same_place(target)]
+        overwritten = {target.buffer.owner for _, target in moves}
+        for k, (source, target) in enumerate(moves):
+            if source.buffer is not None and source.buffer.owner in overwritten:
+                aside = dense(Buffer(source.dtype, source.size), source.shape)
+                self.copy(source, aside)
+                moves[k] = (aside, target)
+        for source, target in moves:
+            self.copy(source, target)
+
+    def operation(self, op):
+        if op.name in VIEWS:
+            return self.bind(op.result, self.view_operation(op))
+        handler = _HANDLERS.get(op.name)
+        if handler is None:
+            raise UnsupportedOpError(f"operation {op.name!r} at {op.source or 'unknown source'} is not supported yet; "
+                                     "rewrite it with supported operations (docs/spec/isa.md lists them)")
+        handler(self, op)
+
+    def view_operation(self, op):
+        a = op.attributes
+        if op.name == "constant":
+            return self.program.constant(a["value"])
+        if op.name == "iota":
+            strides = tuple(int(d == a["dim"]) for d in range(op.result.type.rank))
+            return View(None, op.result.dtype, op.result.shape, strides)
+        x = self.view(op.operands[0])
+        if op.name == "broadcast_in_dim":
+            return x.broadcast(op.result.shape, a["dims"])
+        if op.name == "transpose":
+            return x.transpose(a["permutation"])
+        if op.name == "slice":
+            return x.slice(a["start"], a["limit"], a["strides"])
+        if op.name == "reverse":
+            return x.reverse(a["dims"])
+        if op.name == "window":
+            return self.materialize(x).window(a["sizes"], a["strides"], a["dilations"])
+        reshaped = x.reshape(op.result.shape)
+        if reshaped is None:
+            target = self.destination(op.result, [x])
+            if target.shape == op.result.shape and target.is_dense:
+                self.copy(x, target.reshape(x.shape))
+                return target
+            reshaped = self.materialize(x, dense_only=True).reshape(op.result.shape)
+        return reshaped
+
+    # -- nests ----------------------------------------------------------------------------------------------
+    def needed(self, value, inside):
+        """Whether ``value`` must be in memory: somebody outside the ops ``inside`` uses it."""
+        return any(user is _RESULT or user not in inside for user in self.users.get(value, ()))
+
+    def cluster(self, node):
+        if node.reduces:
+            try:
+                return self.emit_reduce(node)
+            except RegisterPressure:
+                if node.maps or node.posts:
+                    self.emit_maps(node.maps)
+                    node.maps, posts = [], node.posts
+                    node.posts = []
+                    self.emit_reduce(node)
+                    return self.emit_maps(posts)
+                for k in range(len(node.reduces)):
+                    one = Cluster([node.reduces[k]], node.first, node.last, shape=node.shape, kept=node.kept,
+                                  reduces=[node.reduces[k]])
+                    self.emit_reduce(one)
+                return None
+        return self.emit_maps(node.maps)
+
+    def emit_maps(self, members):
+        """One nest for elementwise ``members`` of one shape, or several when one cannot hold them."""
+        if not members:
+            return
+        try:
+            instruction, places = self.map_instruction(members)
+        except RegisterPressure:
+            if len(members) == 1:
+                raise
+            half = len(members) // 2
+            self.emit_maps(members[:half])
+            self.emit_maps(members[half:])
+            return
+        self.program.emit(instruction)
+        for value, place in places:
+            self.bind(value, place)
+
+    def external(self, members):
+        """Views of the values that ``members`` read but do not produce, by value."""
+        inside = {op.result for op in members}
+        return {v: self.view(v) for op in members for v in op.operands if v not in inside}
+
+    def compute(self, body, operands, members, views):
+        """Emit ``members`` into ``body``; returns the registers by value."""
+        registers = {}
+
+        def get(value):
+            if value not in registers:
+                registers[value] = self.load(body, operands, views[value])
+            return registers[value]
+
+        for op in members:
+            registers[op.result] = body.elementwise(op.name, [get(v) for v in op.operands], op.result.dtype, op.source)
+        return registers, get
+
+    def map_instruction(self, members):
+        views = self.external(members)
+        body, operands = Body(), Operands()
+        registers, _ = self.compute(body, operands, members, views)
+        inside = set(members)
+        places = []
+        for op in members:
+            if self.needed(op.result, inside):
+                places.append((op.result, self.destination(op.result, views.values())))
+        taken = []
+        for k, (value, place) in enumerate(places):  # two results never share memory
+            if place.buffer.owner in taken:
+                places[k] = (value, self.fresh(value.type))
+            taken.append(places[k][1].buffer.owner)
+        for value, place in places:
+            body.store(operands.add(place), registers[value])
+        uops, n = finish(body)
+        return map_nest(members[0].result.shape, operands, uops, n, self.program.source(members[-1])), places
+
+    def emit_reduce(self, node):
+        shape, kept = node.shape, node.kept
+
+        def stretched(view):  # a view of the kept dims as one of all dims
+            strides = [0] * len(shape)
+            for k, d in enumerate(kept):
+                strides[d] = view.strides[k]
+            return View(view.buffer, view.dtype, shape, tuple(strides), view.offset)
+
+        operands = Operands()
+        inside = set(node.ops)
+        views = self.external(node.maps)
+        for op in node.reduces:
+            for value in op.operands[:len(op.operands) // 2]:
+                if value not in {m.result for m in node.maps}:
+                    views[value] = self.view(value)
+        first = Body()
+        registers, get = self.compute(first, operands, node.maps, views)
+        inputs = [v for op in node.reduces for v in op.operands[:len(op.operands) // 2]]
+        n = len(inputs)
+        values = [get(v) for v in inputs]
+        for k, register in enumerate(values):
+            if any(register is other for other in values[:k]):
+                values[k] = first.duplicate(register)
+        places = []
+        for op in node.maps:
+            if self.needed(op.result, inside):
+                place = self.destination(op.result, list(views.values()))
+                if any(place.buffer.owner is other.buffer.owner for _, other in places):
+                    place = self.fresh(op.result.type)
+                places.append((op.result, place))
+                first.store(operands.add(place), registers[op.result])
+        # map
+        map_uops, top = finish(first, results=values, reserved=n)
+        # combine
+        second = Body()
+        accumulators = [Register(v.dtype) for v in inputs]
+        incoming = [Register(v.dtype) for v in inputs]
+        results, at = [], 0
+        for op in node.reduces:
+            k = len(op.operands) // 2
+            args = accumulators[at:at + k] + incoming[at:at + k]
+            results += second.region(op.regions[0], args, self.outer(second, operands, shape))
+            at += k
+        combine_uops, top2 = finish(second, inputs=accumulators + incoming, results=results)
+        # post
+        third = Body()
+        accumulators = [Register(v.dtype) for v in inputs]
+        outer = self.outer(third, operands, shape)
+        final, at = {}, 0
+        for op in node.reduces:
+            k = len(op.operands) // 2
+            inits = op.operands[k:]
+            combined = accumulators[at:at + k]
+            if not self.neutral(op):
+                combined = third.region(op.regions[0], [outer(v) for v in inits] + combined, outer)
+            final.update(zip(op.results, combined))
+            at += k
+        loads = {}
+
+        def reg(value):
+            if value in final:
+                return final[value]
+            if value not in loads:
+                loads[value] = stretched(self.view(value))
+            return self.load(third, operands, loads[value])
+
+        for op in node.posts:
+            final[op.result] = third.elementwise(op.name, [reg(v) for v in op.operands], op.result.dtype, op.source)
+        read = list(views.values()) + list(loads.values()) + [view for view in operands.views]
+        post_places = []
+        for value in [r for op in node.reduces for r in op.results] + [op.result for op in node.posts]:
+            if self.needed(value, inside):
+                place = self.destination(value, read)
+                busy = [v.buffer.owner for v in read if v.buffer is not None] + [q.buffer.owner for _, q in post_places]
+                if place.buffer.owner in busy:
+                    place = self.fresh(value.type)
+                post_places.append((value, place))
+                third.store(operands.add(stretched(place)), final[value])
+        post_uops, top3 = finish(third, inputs=accumulators)
+        self.program.emit(reduce_nest(shape, kept, operands, (map_uops, combine_uops, post_uops), max(top, top2, top3),
+                                      n, self.program.source(node.reduces[-1])))
+        for value, place in places + post_places:
+            self.bind(value, place)
+
+    def outer(self, body, operands, shape):
+        """How a scalar region inside a nest over ``shape`` reads a value from outside: loaded as a splat."""
+
+        def get(value):
+            view = self.env.get(value)
+            if view is None:
+                view = self.program.constant(value.op.attributes["value"])
+            return self.load(body, operands, view.broadcast(shape, ()))
+
+        return get
+
+    def neutral(self, op):
+        """Whether a reduction's initial value changes nothing (then it need not be combined)."""
+        if len(op.operands) != 2 or len(op.regions[0].ops) != 1:
+            return False
+        init = op.operands[1].op
+        if init is None or init.name != "constant":
+            return False
+        info = op.operands[1].type.info
+        if op.operands[1].type.rank or not info.is_native or info.is_complex:
+            return False
+        kind, value = op.regions[0].ops[0].name, np.asarray(init.attributes["value"]).item()
+        if info.kind == "bool":
+            return {"or": False, "and": True, "max": False, "min": True}.get(kind) is value
+        if info.is_float:  # not add: 0 + -0 is 0
+            return {"max": -np.inf, "min": np.inf, "mul": 1.0}.get(kind) == value
+        bounds = np.iinfo(info.numpy)
+        ones = bounds.max if info.kind == "uint" else -1
+        return {"add": 0, "mul": 1, "or": 0, "xor": 0, "and": ones, "max": bounds.min, "min": bounds.max}.get(kind) == value
+
+
+def _users(region):
+    users = {}
+    for op in region.ops:
+        for value in set(op.operands) | (free_values(op) if op.regions else set()):
+            users.setdefault(value, []).append(op)
+    for value in region.results:
+        users.setdefault(value, []).append(_RESULT)
+    return users
+
+
+_HANDLERS = {**data.HANDLERS, **products.HANDLERS, **control.HANDLERS}

@@ -1,0 +1,93 @@
+"""Rewrites into what the instruction set has: convolution and reduce_window over padded operands, contractions in a
+type that the engine multiplies in."""
+
+import numpy as np
+
+from kjax.ir.graph import Type
+from kjax.ir.rewrite import rewrite
+
+_WIDE = {"i1": "i32", "i2": "i32", "i4": "i32", "i8": "i32", "i16": "i32", "u2": "u32", "u4": "u32", "u8": "u32", "u16": "u32"}
+
+
+def _contraction_dtype(dtype, info):
+    if dtype in _WIDE:
+        return _WIDE[dtype]
+    return dtype if info.is_native else "f32"
+
+
+def _converted(region, value, dtype, source):
+    if value.dtype == dtype:
+        return value
+    return region.add("convert", [value], Type(dtype, value.shape), source=source)
+
+
+def _in_wide_type(region, op):
+    """The op on operands and result of the type in which the engine contracts."""
+    wide = _contraction_dtype(op.result.dtype, op.result.type.info)
+    operands = [_converted(region, v, wide, op.source) for v in op.operands]
+    if operands == op.operands and wide == op.result.dtype:
+        return None
+    result = region.add(op.name, operands, Type(wide, op.result.shape), source=op.source, **op.attributes)
+    return [_converted(region, result, op.result.dtype, op.source)]
+
+
+def padded(region, value, fill, low, high, interior, source):
+    """``value`` padded, or itself when there is nothing to pad."""
+    if not any((*low, *high, *interior)):
+        return value
+    shape = tuple(a + n + b + max(0, n - 1) * i for n, a, b, i in zip(value.shape, low, high, interior))
+    return region.add("pad", [value, fill], Type(value.dtype, shape), source=source, low=tuple(low), high=tuple(high),
+                      interior=tuple(interior))
+
+
+def _convolution(region, op):
+    a = op.attributes
+    lhs, rhs = op.operands
+    rank = lhs.type.rank
+    spatial = a["lhs_spec"][2:]
+    plain = (not any(x for pair in a["padding"] for x in pair) and all(d == 1 for d in a["lhs_dilation"])
+             and not any(a["reversal"]))
+    if not plain:
+        low, high, interior = [0] * rank, [0] * rank, [0] * rank
+        for d, (before, after), dilation in zip(spatial, a["padding"], a["lhs_dilation"]):
+            low[d], high[d], interior[d] = before, after, dilation - 1
+        zero = region.add("constant", [], Type(lhs.dtype), source=op.source,
+                          value=np.zeros((), lhs.type.info.numpy))
+        lhs = padded(region, lhs, zero, low, high, interior, op.source)
+        flipped = tuple(d for d, flip in zip(a["rhs_spec"][2:], a["reversal"]) if flip)
+        if flipped:
+            rhs = region.add("reverse", [rhs], rhs.type, source=op.source, dims=flipped)
+        n = len(spatial)
+        attributes = {**a, "padding": ((0, 0),) * n, "lhs_dilation": (1,) * n, "reversal": (False,) * n}
+        op.operands, op.attributes = [lhs, rhs], attributes
+    return _in_wide_type(region, op)
+
+
+def _reduce_window(region, op):
+    a = op.attributes
+    n = len(op.operands) // 2
+    windows = []
+    for value, init in zip(op.operands[:n], op.operands[n:]):
+        low, high = zip(*a["padding"]) if a["padding"] else ((), ())
+        interior = [d - 1 for d in a["base_dilations"]]
+        value = padded(region, value, init, low, high, interior, op.source)
+        shape = op.results[0].shape + tuple(a["window"])
+        windows.append(region.add("window", [value], Type(value.dtype, shape), source=op.source, sizes=tuple(a["window"]),
+                                  strides=tuple(a["strides"]), dilations=tuple(a["window_dilations"])))
+    rank = len(a["window"])
+    return region.add("reduce", windows + op.operands[n:], [r.type for r in op.results], source=op.source,
+                      regions=op.regions, dims=tuple(range(rank, 2 * rank)))
+
+
+def _rule(region, op):
+    if op.name == "convolution":
+        return _convolution(region, op)
+    if op.name == "dot_general":
+        return _in_wide_type(region, op)
+    if op.name == "reduce_window":
+        return _reduce_window(region, op)
+    return None
+
+
+def run(graph):
+    return rewrite(graph, _rule)

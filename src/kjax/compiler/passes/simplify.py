@@ -1,0 +1,104 @@
+"""Small algebra: operations that do nothing, equal operations computed once, operations nobody uses."""
+
+import numpy as np
+
+from kjax.ir.rewrite import Rewriter
+
+
+def _identity(op):
+    """The operand that ``op`` merely repeats, or None."""
+    if not op.operands or len(op.results) != 1:
+        return None
+    x, a = op.operands[0], op.attributes
+    if op.name in ("convert", "bitcast_convert", "reshape", "copy") and x.type == op.result.type:
+        return x
+    if op.name == "transpose" and tuple(a["permutation"]) == tuple(range(x.type.rank)):
+        return x
+    if op.name == "broadcast_in_dim" and x.type == op.result.type and tuple(a["dims"]) == tuple(range(x.type.rank)):
+        return x
+    if op.name == "slice" and x.type == op.result.type:
+        return x
+    if op.name == "pad" and x.type == op.result.type and not any((*a["low"], *a["high"], *a["interior"])):
+        return x
+    if op.name == "concatenate" and len(op.operands) == 1:
+        return x
+    return None
+
+
+def _key(op):
+    """What two operations that compute the same have in common, or None where that is not said."""
+    if op.regions or op.name in ("all_gather", "permute", "lane_id"):
+        return None
+    parts = []
+    for name, value in sorted(op.attributes.items()):
+        if isinstance(value, np.ndarray):
+            if value.size > 4096 and not all(s == 0 for s in value.strides):
+                return None
+            value = (value.shape, value.dtype.str, value.dtype.name, value.tobytes() if value.size <= 4096 else
+                     value.reshape(-1)[:1].tobytes())
+        parts.append((name, value))
+    try:
+        key = (op.name, tuple(map(id, op.operands)), tuple(parts), tuple(r.type for r in op.results))
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+class _Unique(Rewriter):
+    """Common subexpressions: a region sees what the regions around it have computed."""
+
+    def __init__(self):
+        super().__init__(self.merge)
+        self.known = [{}]
+
+    def region(self, region):
+        self.known.append(dict(self.known[-1]))
+        super().region(region)
+        self.known.pop()
+
+    def merge(self, region, op):
+        same = _identity(op)
+        if same is not None:
+            return [same]
+        key = _key(op)
+        if key is None:
+            return None
+        if key in self.known[-1]:
+            return self.known[-1][key]
+        self.known[-1][key] = op.results
+        return None
+
+
+def _drop_unused(region):
+    """Remove what no result needs; operations here have no effects but exchanges, which all lanes must meet in."""
+    def used(ops, results):
+        live, keep = set(results), []
+        for op in reversed(ops):
+            if any(r in live for r in op.results) or op.name in ("all_gather", "permute"):
+                keep.append(op)
+                live.update(op.operands)
+                for inner in op.regions:
+                    live.update(_outer(inner))
+        return keep[::-1]
+
+    for op in region.ops:
+        for inner in op.regions:
+            _drop_unused(inner)
+    region.ops = used(region.ops, region.results)
+
+
+def _outer(region):
+    """All values that a region and its inner ones mention."""
+    found = set(region.results)
+    for op in region.ops:
+        found.update(op.operands)
+        for inner in op.regions:
+            found |= _outer(inner)
+    return found
+
+
+def run(graph):
+    _Unique().region(graph)
+    _drop_unused(graph)
+    return graph
