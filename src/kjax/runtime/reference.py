@@ -264,6 +264,9 @@ def _accumulator(dtype):
     return info.numpy if info.is_native and info.kind != "bool" else np.int32
 
 
+SEQUENTIAL = 16  # a contraction this short is summed in order and in its own type, as StableHLO's test data was
+
+
 @_rule
 def _dot_general(ev, op, x, y):
     at = op.attributes
@@ -274,10 +277,17 @@ def _dot_general(ev, op, x, y):
     def group(a, dims):
         return int(np.prod([a.shape[k] for k in dims], dtype=np.int64))
 
-    wide = _accumulator(x.dtype)
-    a = x.transpose([*lb, *lf, *lc]).reshape(group(x, lb), group(x, lf), group(x, lc)).astype(wide)
-    b = y.transpose([*rb, *rc, *rf]).reshape(group(y, rb), group(y, rc), group(y, rf)).astype(wide)
-    return convert(np.matmul(a, b), _result(op)).reshape(op.results[0].shape)
+    depth = group(x, lc)
+    wide = x.dtype if depth <= SEQUENTIAL and x.dtype.kind in "fc" and x.dtype.itemsize >= 4 else _accumulator(x.dtype)
+    a = x.transpose([*lb, *lf, *lc]).reshape(group(x, lb), group(x, lf), depth).astype(wide)
+    b = y.transpose([*rb, *rc, *rf]).reshape(group(y, rb), depth, group(y, rf)).astype(wide)
+    if depth <= SEQUENTIAL:
+        total = np.zeros((a.shape[0], a.shape[1], b.shape[2]), wide)
+        for k in range(depth):
+            total += a[:, :, k, None] * b[:, k, None, :]
+    else:
+        total = np.matmul(a, b)
+    return convert(total, _result(op)).reshape(op.results[0].shape)
 
 
 @_rule

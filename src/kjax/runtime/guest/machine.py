@@ -11,6 +11,7 @@ import collections
 import contextlib
 import itertools
 import os
+import re
 import select
 import selectors
 import shutil
@@ -25,6 +26,7 @@ from kjax.runtime.guest import protocol as p
 
 _CONSOLE_LINES = 200
 _TAIL_LINES = 25
+_ALARM = re.compile(r"BUG:|Oops|Kernel panic|general protection|WARNING:|invalid opcode|kjax-agent:")
 _CANCEL_SECONDS = 5.0  # a cancelled call answers within this, or the guest is taken for dead
 _CHUNK = 1 << 20
 
@@ -118,8 +120,12 @@ class Machine:
         return self._process.pid if self._process else None
 
     def console(self, lines=_TAIL_LINES):
-        """The console's last lines, as one string."""
-        return "\n".join(list(self._console)[-lines:])
+        """The console's last lines as one string, and before them where the trouble began if they do not reach so far."""
+        seen = [*self._console, *filter(None, [self._partial.decode(errors="replace")])]
+        first = next((i for i, line in enumerate(seen) if _ALARM.search(line)), len(seen))
+        cut = len(seen) - lines
+        head = [*seen[first:min(first + 8, cut)], "..."] if first < cut else []
+        return "\n".join([*head, *seen[max(0, cut):]])
 
     def error(self, what):
         return DeviceError(f"{what}: {self._why}" if self._why else what, tail=self.console())

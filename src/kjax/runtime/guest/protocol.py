@@ -17,8 +17,8 @@ WRITE, READ, SYSCALL, NOW, SPAWN, CANCEL = range(1, 7)
 ALWAYS = 1
 
 # System calls that the host asks for, x86-64
-SYSCALLS = {"read": 0, "open": 2, "close": 3, "mmap": 9, "munmap": 11, "ioctl": 16, "syslog": 103, "mkdir": 83,
-            "mount": 165, "reboot": 169, "init_module": 175, "delete_module": 176}
+SYSCALLS = {"read": 0, "write": 1, "open": 2, "close": 3, "mmap": 9, "munmap": 11, "ioctl": 16, "mkdir": 83,
+            "syslog": 103, "mount": 165, "reboot": 169, "init_module": 175, "delete_module": 176}
 
 _U64 = (1 << 64) - 1
 
