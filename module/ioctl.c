@@ -162,7 +162,8 @@ long kjax_ioctl_load(struct kjax_owner *owner, void __user *arg, bool library)
 	if (!log.text)
 		log.capacity = 0;
 	if (library)
-		call.status = kjax_library_load(owner, blob, &options, &log, &call.failed_at, &object.library);
+		call.status = kjax_library_load(owner, blob, &options, &log, &call.failed_at, &call.count,
+						&object.library);
 	else
 		call.status = kjax_program_load(owner, blob, blob->data, blob->bytes, &options, &log, &call.failed_at,
 						&object.program);
@@ -171,7 +172,7 @@ long kjax_ioctl_load(struct kjax_owner *owner, void __user *arg, bool library)
 	kfree(log.text);
 	if (call.status)
 		goto out;
-	call.count = library ? object.library->count : 1;
+	call.count = library ? object.library->index.n_entries : 1;
 	if (!ret)
 		ret = kjax_fd_install(library ? "[kjax-library]" : "[kjax-program]",
 				      library ? &kjax_library_fops : &kjax_program_fops, object.any, arg, &call,

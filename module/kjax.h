@@ -29,6 +29,7 @@
 #include <linux/wait.h>
 
 #include "engine.h"
+#include "library.h"
 #include "uapi/linux/kjax.h"
 
 #define KJAX_MODULE_VERSION	"0.1.0"
@@ -227,33 +228,44 @@ void kjax_buffer_put(struct kjax_buffer_object *buffer);
 
 /* ---- library.c, registry.c ---- */
 
-/** struct kjax_variant - a program of a library; the strings point into the blob's copy */
-struct kjax_variant {
-	char transformation[KJAX_NAME_MAX];
-	char function[KJAX_NAME_MAX];
-	struct kjax_program *program;
-};
-
+/** struct kjax_library - all programs of an archive, each ready to run
+ * @programs:	in the order of @index
+ */
 struct kjax_library {
 	struct kref ref;
-	u32 count;
-	struct kjax_variant *variants;
+	struct kjax_owner *owner;
+	u64 charged;
+	struct kjax_blob *blob;
+	struct kjx_library index;
+	struct kjax_program **programs;
 };
 
+/** kjax_library_load - open the archive in @blob and load every program of it
+ * @at:		set to the number of the program that was refused
+ */
 enum kjx_status kjax_library_load(struct kjax_owner *owner, struct kjax_blob *blob,
 				  const struct kjax_load_options *options, struct kjx_log *log, u32 *failed_at,
-				  struct kjax_library **library);
-void kjax_library_put(struct kjax_library *library);
-/** kjax_library_find - with a reference, or NULL */
-struct kjax_program *kjax_library_find(struct kjax_library *library, const char *transformation, const char *function);
+				  u32 *at, struct kjax_library **library);
+void kjax_library_put(struct kjax_library *library);	/* may sleep */
+/** kjax_library_find - variant @nth of those that fit, with a reference, or NULL. @signature NULL: any. Any context. */
+struct kjax_program *kjax_library_find(struct kjax_library *library, const char *transformation, const char *function,
+				       const char *signature, u32 nth);
+
+u32 kjax_library_count(struct kjax_library *library, const char *transformation, const char *function,
+		       const char *signature);
 
 /** kjax_registry_pin - exactly one of @program and @library; takes an own reference
  * Return: 0, -EEXIST, -ENOMEM, -EINVAL (name)
  */
 int kjax_registry_pin(const char *name, struct kjax_program *program, struct kjax_library *library, bool replace);
 int kjax_registry_unpin(const char *name);
-/** kjax_registry_find - with a reference, or NULL. @transformation "": a pinned program's name. Any context but NMI. */
-struct kjax_program *kjax_registry_find(const char *transformation, const char *function);
+/** kjax_registry_unpin_library - whatever its name is by now; nothing when it is not pinned any more */
+void kjax_registry_unpin_library(const struct kjax_library *library);
+/** kjax_registry_find - the same among all that is pinned. @transformation "": a pinned program's own name
+ * Context: any but NMI.
+ */
+struct kjax_program *kjax_registry_find(const char *transformation, const char *function, const char *signature,
+					u32 nth);
 void kjax_registry_exit(void);
 
 /* ---- ioctl.c: helpers for all ioctls ---- */

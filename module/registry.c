@@ -11,6 +11,7 @@
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 
 #include "kjax.h"
 
@@ -43,6 +44,15 @@ static struct node *find(const char *name)
 	return NULL;
 }
 
+static bool drop(struct node *node)
+{
+	if (!node)
+		return false;
+	synchronize_rcu();
+	node_free(node);
+	return true;
+}
+
 int kjax_registry_pin(const char *name, struct kjax_program *program, struct kjax_library *library, bool replace)
 {
 	struct node *node, *old;
@@ -72,10 +82,7 @@ int kjax_registry_pin(const char *name, struct kjax_program *program, struct kja
 	else
 		list_add_tail_rcu(&node->list, &nodes);
 	mutex_unlock(&registry_mutex);
-	if (old) {
-		synchronize_rcu();
-		node_free(old);
-	}
+	drop(old);
 	return 0;
 }
 
@@ -88,23 +95,42 @@ int kjax_registry_unpin(const char *name)
 	if (node)
 		list_del_rcu(&node->list);
 	mutex_unlock(&registry_mutex);
-	if (!node)
-		return -ENOENT;
-	synchronize_rcu();
-	node_free(node);
-	return 0;
+	return drop(node) ? 0 : -ENOENT;
 }
 
-struct kjax_program *kjax_registry_find(const char *transformation, const char *function)
+void kjax_registry_unpin_library(const struct kjax_library *library)
+{
+	struct node *node, *found = NULL;
+
+	mutex_lock(&registry_mutex);
+	list_for_each_entry(node, &nodes, list) {
+		if (node->library == library) {
+			found = node;
+			list_del_rcu(&node->list);
+			break;
+		}
+	}
+	mutex_unlock(&registry_mutex);
+	drop(found);
+}
+
+struct kjax_program *kjax_registry_find(const char *transformation, const char *function, const char *signature,
+					u32 nth)
 {
 	struct kjax_program *program = NULL;
 	struct node *node;
+	u32 before = 0, n;
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(node, &nodes, list) {
 		if (*transformation && node->library) {
-			program = kjax_library_find(node->library, transformation, function);
-		} else if (!*transformation && node->program && !strcmp(node->name, function)) {
+			/* @nth counts through all libraries */
+			n = kjax_library_count(node->library, transformation, function, signature);
+			if (nth < before + n)
+				program = kjax_library_find(node->library, transformation, function, signature,
+							    nth - before);
+			before += n;
+		} else if (!*transformation && node->program && !nth && !strcmp(node->name, function)) {
 			program = node->program;
 			kref_get(&program->ref);
 		}
@@ -164,20 +190,38 @@ long kjax_ioctl_pin(void __user *arg)
 	return kjax_copy_out(arg, &call, sizeof(call)) ?: ret;
 }
 
-static int open_program(const struct kjax_open *call, struct kjax_program **program)
+static int open_program(const struct kjax_open *call, const char *signature, struct kjax_program **program)
 {
 	struct kjax_library *library;
 
 	if (call->library == -1) {
-		*program = kjax_registry_find(call->transformation, call->function);
+		*program = kjax_registry_find(call->transformation, call->function, signature, 0);
 	} else {
 		library = kjax_library_of(call->library);
 		if (!library)
 			return -EBADF;
-		*program = kjax_library_find(library, call->transformation, call->function);
+		*program = kjax_library_find(library, call->transformation, call->function, signature, 0);
 		kjax_library_put(library);
 	}
 	return *program ? 0 : -ENOENT;
+}
+
+static int find_and_open(const struct kjax_open *call, struct kjax_program **program)
+{
+	char *signature = NULL;
+	int ret;
+
+	if (call->flags || call->reserved || call->signature_bytes >= KJX_LIBRARY_SIGNATURE_MAX ||
+	    !kjax_name_ok(call->transformation, true) || !kjax_name_ok(call->function, false))
+		return -EINVAL;
+	if (call->signature_bytes) {
+		signature = memdup_user_nul(u64_to_user_ptr(call->signature), call->signature_bytes);
+		if (IS_ERR(signature))
+			return PTR_ERR(signature);
+	}
+	ret = open_program(call, signature, program);
+	kfree(signature);
+	return ret;
 }
 
 long kjax_ioctl_open(void __user *arg)
@@ -189,15 +233,10 @@ long kjax_ioctl_open(void __user *arg)
 	if (ret)
 		return ret;
 	call.fd = -1;
-	call.status = KJX_BAD_CALL;
-	if (call.flags || call.reserved0 || call.reserved[0] || call.reserved[1] ||
-	    !kjax_name_ok(call.transformation, true) || !kjax_name_ok(call.function, false))
-		ret = -EINVAL;
-	else
-		ret = open_program(&call, &program);
+	ret = find_and_open(&call, &program);
+	call.status = !ret ? KJX_OK : ret == -ENOMEM ? KJX_NO_MEMORY : KJX_BAD_CALL;
 	if (ret)
 		return kjax_copy_out(arg, &call, sizeof(call)) ?: ret;
-	call.status = KJX_OK;
 	ret = kjax_fd_install("[kjax-program]", &kjax_program_fops, program, arg, &call, sizeof(call), &call.fd);
 	if (ret)
 		kjax_program_put(program);

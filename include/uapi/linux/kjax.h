@@ -149,7 +149,7 @@ struct kjax_devices {
  * @status:		out
  * @failed_at:		out: the instruction at fault, or 0xffffffff
  * @fd:			out: the program or the library, on success; else -1
- * @count:		out: programs in the library
+ * @count:		out: programs in the library; when it was refused: the number of the program at fault
  * The memory is charged to the caller's memory cgroup and to this open file.
  */
 struct kjax_load {
@@ -217,7 +217,8 @@ struct kjax_pin {
  * @library:		a library fd to look in, or -1: what is pinned
  * @fd:			out: a program fd; else -1
  * @status:		out
- * @transformation:	"grad", "jit(vmap(grad))", ...; "": @function is a pinned program's own name
+ * @signature_bytes, @signature: types of the arguments, "f32[31,256],i32[]", without a NUL; 0: the first variant
+ * @transformation:	"jit", "grad", "jit(vmap(grad))", ...; "": @function is a pinned program's own name
  * @function:		name of the function
  */
 struct kjax_open {
@@ -226,10 +227,11 @@ struct kjax_open {
 	__s32 library;
 	__s32 fd;
 	__u32 status;
-	__u32 reserved0;
+	__u32 signature_bytes;
 	char transformation[KJAX_NAME_MAX];
 	char function[KJAX_NAME_MAX];
-	__u64 reserved[2];
+	__u64 signature;
+	__u64 reserved;
 };
 
 /**
@@ -237,18 +239,22 @@ struct kjax_open {
  * @size:		sizeof(struct kjax_entry)
  * @index:		in: 0 .. count-1; past the end: -ENOENT
  * @status:		out
- * @transformation, @function: out, cut to fit
+ * @transformation, @function: out
  * @image_bytes:	out
+ * @signature, @signature_capacity: where to write the types of the arguments, NUL-terminated; may be 0
+ * @signature_needed:	out: its true size, NUL included
  */
 struct kjax_entry {
 	__u32 size;
 	__u32 index;
 	__u32 status;
-	__u32 reserved0;
+	__u32 signature_capacity;
 	__u64 image_bytes;
 	char transformation[KJAX_NAME_MAX];
 	char function[KJAX_NAME_MAX];
-	__u64 reserved[2];
+	__u64 signature;
+	__u32 signature_needed;
+	__u32 reserved;
 };
 
 #define KJAX_NO_ALIAS	0xffffffffu
