@@ -212,7 +212,9 @@ class Builder:
         """Raise UnsupportedOpError for the operation at hand."""
         at = f" at {self.source}" if str(self.source) else ""
         stack = f" ({self.source.name})" if self.source.file and self.source.name else ""
-        raise UnsupportedOpError(f"{name}{at}{stack}: {why}. {advice}")
+        error = UnsupportedOpError(f"{name}{at}{stack}: {why}. {advice}.")
+        error.located = True
+        raise error
 
 
 class Expr:

@@ -50,5 +50,5 @@ def source_of(location, prefix=""):
     name = f"{prefix}/{name}" if prefix and name and not name.startswith(prefix) else name or prefix
     for file, line in frames(location):
         if not file.startswith(_JAX) and not file.startswith("<"):
-            return Source(file, line, name)
+            return Source("<module>" if file == "-" else file, line, name)
     return Source("", 0, name)

@@ -169,10 +169,9 @@ class Importer:
     def located(self, error):
         """The same error with the source line, if it has none yet."""
         where = str(self.b.source)
-        text = str(error).partition("\nSee ")[0]
-        if not where or where in text or getattr(error, "located", False):
+        if not where or getattr(error, "located", False):
             return error
-        again = type(error)(f"{text} (at {where})")
+        again = type(error)(f"{str(error).partition(chr(10) + 'See ')[0]} (at {where})")
         again.located = True
         return again
 

@@ -8,10 +8,11 @@ import threading
 
 import numpy as np
 
-from kjax.isa import dtypes, ops
+from kjax.isa import dtypes
 from kjax.runtime.reference_elementwise import bitcast, convert, elementwise
 
 _RULES = {}
+SEQUENTIAL = 16  # a sum this short is done in order and in its own type, as StableHLO's test data was
 
 
 def evaluate(graph, inputs, *, max_trips=None):
@@ -85,10 +86,8 @@ class Evaluator:
             self.values[id(value)] = array
         for op in region.ops:
             operands = [self.values[id(v)] for v in op.operands]
-            if op.name in ops.BY_NAME:
-                results = elementwise(op.name, *operands)
-            else:
-                results = _RULES[op.name](self, op, *operands)
+            rule = _RULES.get(op.name)
+            results = rule(self, op, *operands) if rule else elementwise(op.name, *operands)
             if not isinstance(results, list):
                 results = [results]
             for value, array in zip(op.results, results, strict=True):
@@ -103,9 +102,8 @@ def _rule(function):
 
 def apply(op, *operands):
     """Arrays of the results of one operation whose operands are known: for constant folding."""
-    if op.name in ops.BY_NAME:
-        return [elementwise(op.name, *operands)]
-    out = _RULES[op.name](Evaluator(None), op, *operands)
+    rule = _RULES.get(op.name)
+    out = rule(Evaluator(None), op, *operands) if rule else elementwise(op.name, *operands)
     return out if isinstance(out, list) else [out]
 
 
@@ -207,7 +205,7 @@ def _fold(ev, region, arrays, inits):
     kept = arrays[0].shape[1:]
     name = _single(region)
     info = dtypes.of(arrays[0].dtype)
-    if name in _UFUNCS and arrays[0].shape[0]:
+    if name in _UFUNCS and arrays[0].shape[0] > SEQUENTIAL:
         wide = {"f": np.float64, "c": np.complex128}.get(np.dtype(arrays[0].dtype).kind)
         if not info.is_integer and info.kind != "bool" and wide is None:
             wide = np.float64
@@ -216,6 +214,11 @@ def _fold(ev, region, arrays, inits):
             total = _UFUNCS[name].reduce(np.concatenate([np.broadcast_to(convert(inits[0], a.dtype), (1, *kept)), a]), 0,
                                          dtype=a.dtype)
             return [convert(total, info.numpy)]
+    if name and 0 < arrays[0].shape[0] <= SEQUENTIAL:
+        total = np.broadcast_to(inits[0], kept)
+        for row in arrays[0]:
+            total = elementwise(name, total, row)
+        return [total]
     while arrays[0].shape[0] > 1:
         m = arrays[0].shape[0] // 2
         left, right = [a[0:2 * m:2] for a in arrays], [a[1:2 * m:2] for a in arrays]
@@ -262,9 +265,6 @@ def _accumulator(dtype):
     if info.is_complex:
         return np.complex128
     return info.numpy if info.is_native and info.kind != "bool" else np.int32
-
-
-SEQUENTIAL = 16  # a contraction this short is summed in order and in its own type, as StableHLO's test data was
 
 
 @_rule
