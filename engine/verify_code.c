@@ -179,10 +179,7 @@ static enum kjx_status verify_case(struct walk *w, const struct kjx_do *insn)
 	if (insn->n_branches < 1 || insn->n_branches > KJX_MAX_BRANCHES)
 		return kjx_refuse(w->v, KJX_BAD_OPCODE, "%u branches, there may be 1 to %u", insn->n_branches,
 				  KJX_MAX_BRANCHES);
-	KJX_TRY(open_region(w, true, insn->n_branches - 1));
-	tally_open(w->units, w->depth - 1);
-	tally_open(w->flops, w->depth - 1);
-	return KJX_OK;
+	return open_region(w, true, insn->n_branches - 1);
 }
 
 static enum kjx_status verify_branch(struct walk *w, const struct kjx_insn *insn)
@@ -193,8 +190,6 @@ static enum kjx_status verify_branch(struct walk *w, const struct kjx_insn *insn
 	if (!r || !r->is_case || !r->branches)
 		return kjx_refuse(w->v, KJX_BAD_NESTING, "no case waits for a branch here");
 	r->branches--;
-	tally_branch(w->units, w->depth - 1);
-	tally_branch(w->flops, w->depth - 1);
 	return KJX_OK;
 }
 
@@ -207,12 +202,7 @@ static enum kjx_status verify_end(struct walk *w, const struct kjx_insn *insn)
 		return kjx_refuse(w->v, KJX_BAD_NESTING, "nothing can end here");
 	w->depth--;
 	w->times = r->times;
-	if (r->is_case) {
-		tally_close(w->units, w->depth);
-		tally_close(w->flops, w->depth);
-	} else {
-		w->whiles--;
-	}
+	w->whiles -= !r->is_case;
 	return KJX_OK;
 }
 
@@ -243,13 +233,25 @@ static kjx_noinline enum kjx_status verify_insn(struct walk *w, const struct kjx
 	}
 }
 
+/* a case has begun, its branch or the whole of it has ended */
+static void tally_region(struct tally *t, u32 opcode, u32 depth)
+{
+	if (opcode == KJX_OPCODE_CASE)
+		tally_open(t, depth - 1);
+	else if (opcode == KJX_OPCODE_BRANCH)
+		tally_branch(t, depth - 1);
+	else
+		tally_close(t, depth);
+}
+
 /*
- * What it costs to run @insn. Before it is taken for its region's sake: a do belongs to the condition, an end to
- * what it ends; a while to what is around it.
+ * What it costs to run @insn @times: a do belongs to the condition, branch and end to what they end, while and
+ * case to what is around them.
  */
 static void count(struct walk *w, const struct kjx_insn *insn, u64 times)
 {
 	const struct kjx_image *image = &w->v->image;
+	u32 opcode = insn->opcode;
 
 	tally_add(w->units, kjx_plan_insn_cost(image, insn), times);
 	tally_add(w->flops, kjx_insn_flops(image, insn), times);
@@ -257,6 +259,11 @@ static void count(struct walk *w, const struct kjx_insn *insn, u64 times)
 	w->scratch = kjx_max(w->scratch, kjx_plan_insn_scratch(image, insn));
 	if (w->whiles)
 		w->link = kjx_sat_add(w->link, kjx_plan_insn_link(image, insn));
+	if (opcode == KJX_OPCODE_CASE || opcode == KJX_OPCODE_BRANCH ||
+	    (opcode == KJX_OPCODE_END && w->region[w->depth].is_case)) {
+		tally_region(w->units, opcode, w->depth);
+		tally_region(w->flops, opcode, w->depth);
+	}
 }
 
 static kjx_noinline enum kjx_status walk(struct kjx_verifier *v, struct tally *units, struct tally *flops)

@@ -1,0 +1,178 @@
+"""Small programs that are right, one for each kind of instruction, and ways to change their bytes.
+
+``PROGRAMS`` maps a name to a function that makes a fresh ``Image``. ``rehash`` makes the hashes match again after
+bytes were changed, so that a change is met by the check that it is meant for.
+"""
+
+import struct
+from dataclasses import replace
+
+import xxhash
+
+from kjax.bytecode.assembler import assemble
+from kjax.bytecode.program import (Argument, Branch, Case, Do, Dot, End, Exchange, Gather, Image, Index, Nest, Operand,
+                                   Sort, Tensor, Uop, While)
+from kjax.isa import container
+
+
+def view(tensor, *strides, offset=0):
+    return Operand(tensor, offset, strides)
+
+
+def arguments(*shapes, dtype="f32", first=0):
+    """Arguments over tensors first, first + 1, ..."""
+    return [Argument(first + k, dtype, shape) for k, shape in enumerate(shapes)]
+
+
+def map_nest():
+    """out[i, j] = (x[i, j] + c[j]) as i32, and the index j in an arena tensor"""
+    body = (Uop("load", "f32", 0, imm=0), Uop("load", "f32", 1, imm=1), Uop("add", "f32", 2, 0, 1),
+            Uop("to_i32", "f32", 3, 2), Uop("store", "i32", a=3, imm=2), Uop("iota", "i32", 1, imm=3),
+            Uop("store", "i32", a=1, imm=4))
+    nest = Nest((2, 3), (view(0, 3, 1), view(1, 0, 1), view(2, 3, 1), view(None, 0, 1), view(3, 3, 1)), body, n_regs=4)
+    tensors = [Tensor("f32", "input", 24), Tensor("f32", "constant", 12), Tensor("i32", "output", 24),
+               Tensor("i32", "arena", 24)]
+    return Image(tensors, arguments((2, 3)), arguments((2, 3), dtype="i32", first=2), [nest], bytes(12), 24,
+                 meta={"name": "map"})
+
+
+def reduce_nest():
+    """out[i] = max over j of x[i, j], and the f64 sum of the same row"""
+    first = (Uop("load", "f32", 2, imm=0), Uop("to_f64", "f32", 3, 2))
+    combine = (Uop("max", "f32", 0, 0, 2), Uop("add", "f64", 1, 1, 3))
+    post = (Uop("store", "f32", a=0, imm=1), Uop("store", "f64", a=1, imm=2))
+    nest = Nest((4, 5), (view(0, 5, 1), view(1, 1, 0), view(2, 1, 0)), first, combine, post, 2, 4, 1, 1)
+    tensors = [Tensor("f32", "input", 80), Tensor("f32", "output", 16), Tensor("f64", "output", 32, index=1)]
+    return Image(tensors, arguments((4, 5)), [Argument(1, "f32", (4,)), Argument(2, "f64", (4,))], [nest])
+
+
+def in_place():
+    """x += 1 for a donated x, stored through the input's own tensor; then y = x - 1"""
+    add = (Uop("load", "f32", 0, imm=0), Uop("copy", "f32", 1, 0), Uop("add", "f32", 0, 0, 1),
+           Uop("store", "f32", a=0, imm=0))
+    sub = (Uop("load", "f32", 0, imm=0), Uop("neg", "f32", 0, 0), Uop("store", "f32", a=0, imm=1))
+    tensors = [Tensor("f32", "input", 32), Tensor("f32", "output", 32), Tensor("f32", "output", 32, index=1)]
+    return Image(tensors, arguments((8,)), [Argument(1, "f32", (8,), alias=0), Argument(2, "f32", (8,))],
+                 [Nest((8,), (view(0, 1),), add, n_regs=2), Nest((8,), (view(1, 1), view(2, 1)), sub, n_regs=1)])
+
+
+def dot():
+    tensors = [Tensor("f32", "input", 24), Tensor("f32", "input", 48, index=1), Tensor("f32", "output", 32)]
+    insn = Dot("f32", 0, 1, 1, 1, (2, 4, 3), view(0, 3, 0, 1), view(1, 0, 1, 4), view(2, 4, 1, 0))
+    return Image(tensors, arguments((2, 3), (3, 4)), arguments((2, 4), first=2), [insn])
+
+
+def gather():
+    """out[b, w] = x[i[b], w]"""
+    tensors = [Tensor("f32", "input", 120), Tensor("i32", "input", 16, index=1), Tensor("f32", "output", 48)]
+    insn = Gather((4, 3), 1, view(0, 0, 1), view(2, 3, 1), (Index(1, 0, 9, 3, (1,)),))
+    return Image(tensors, [Argument(0, "f32", (10, 3)), Argument(1, "i32", (4,))], arguments((4, 3), first=2), [insn])
+
+
+def scatter():
+    """x[i[b], w] += u[b, w], in place in the arena"""
+    tensors = [Tensor("f32", "arena", 120), Tensor("i64", "input", 32), Tensor("f32", "input", 48, index=1)]
+    insn = Gather((4, 3), 1, view(0, 0, 1), view(2, 3, 1), (Index(1, 0, 9, 3, (1,)),), "skip", True,
+                  (Uop("add", "f32", 0, 0, 1),), 2)
+    return Image(tensors, [Argument(1, "i64", (4,)), Argument(2, "f32", (4, 3))], [], [insn], arena=128)
+
+
+def sort_by_keys():
+    tensors = [Tensor("f32", "input", 48), Tensor("i32", "input", 48, index=1), Tensor("f32", "output", 48),
+               Tensor("i32", "output", 48, index=1)]
+    insn = Sort((3, 4), ((view(0, 4, 1), view(2, 4, 1)), (view(1, 4, 1), view(3, 4, 1))), ((True, True), (False, False)))
+    shapes = [("f32", (3, 4)), ("i32", (3, 4))]
+    return Image(tensors, [Argument(k, *s) for k, s in enumerate(shapes)], [Argument(k + 2, *s) for k, s in enumerate(shapes)],
+                 [insn])
+
+
+def sort_by_body():
+    """in place in the arena, by absolute value"""
+    body = (Uop("abs", "f32", 2, 0), Uop("abs", "f32", 3, 1), Uop("lt", "f32", 0, 2, 3))
+    insn = Sort((8,), ((view(0, 1), view(0, 1)),), (), body, 4)
+    return Image([Tensor("f32", "arena", 32)], code=[insn], arena=64)
+
+
+def _increment(tensor):
+    """t[0] += t[1], i32"""
+    body = (Uop("load", "i32", 0, imm=0), Uop("load", "i32", 1, imm=1), Uop("add", "i32", 0, 0, 1),
+            Uop("store", "i32", a=0, imm=0))
+    return Nest((1,), (view(tensor, 0), view(tensor, 0, offset=1)), body, n_regs=2)
+
+
+def loop():
+    """a while within a while, then a case of three branches"""
+    small = (Uop("load", "i32", 0, imm=0), Uop("load", "i32", 1, imm=1), Uop("lt", "i32", 2, 0, 1),
+             Uop("store", "i1", a=2, imm=2))
+    test = Nest((1,), (view(0, 0), view(0, 0, offset=1), view(1, 0)), small, n_regs=3)
+    tensors = [Tensor("i32", "arena", 16), Tensor("i1", "arena", 1, 16), Tensor("i32", "input", 4)]
+    code = [While(10), test, Do(1), While(0), test, Do(1), _increment(0), End(), End(),
+            Case(2, 3), _increment(0), Branch(), Branch(), _increment(0), _increment(0), End()]
+    return Image(tensors, arguments((), dtype="i32", first=2), [], code, arena=64)
+
+
+def exchange():
+    tensors = [Tensor("f32", "input", 8), Tensor("f32", "arena", 8), Tensor("f32", "output", 8), Tensor("u32", "arena", 4, 64)]
+    code = [Exchange("all_gather", 1, ((0, 0), (1, 0), (2, 0)), 0, 1), Exchange("permute", 2, (1, 2, None), 0),
+            Exchange("lane_id", 3, (0, 0, 0))]
+    return Image(tensors, arguments((2,)), arguments((2,), first=2), code, arena=128, lanes=3)
+
+
+def all_gather():
+    """four lanes in two groups of two"""
+    tensors = [Tensor("f32", "input", 8), Tensor("f32", "output", 16)]
+    insn = Exchange("all_gather", 1, ((0, 0), (1, 1), (0, 1), (1, 0)), 0, 2)
+    return Image(tensors, arguments((2,)), arguments((2, 2), first=1), [insn], lanes=4)
+
+
+def empty():
+    """an argument without elements, and no code"""
+    return Image([], [Argument(None, "f32", (0, 3))], [Argument(None, "f32", (0, 3))])
+
+
+PROGRAMS = {f.__name__: f for f in (map_nest, reduce_nest, in_place, dot, gather, scatter, sort_by_keys, sort_by_body,
+                                    loop, exchange, all_gather, empty)}
+
+
+# -- bytes ---------------------------------------------------------------------------------------------------------
+
+def section(data, name):
+    """(offset of the table's row, offset of the section, bytes) of section ``name``."""
+    n = struct.unpack_from("<I", data, 16)[0]
+    for k in range(n):
+        at = container.HEADER.size + k * container.SECTION.size
+        found, _, offset, size, _ = container.SECTION.unpack_from(data, at)
+        if found == name.encode():
+            return at, offset, size
+    raise KeyError(name)
+
+
+def rehash(data):
+    """The same bytes with hashes that match; rows that point outside keep theirs."""
+    data = bytearray(data)
+    n = min(struct.unpack_from("<I", data, 16)[0], 8)
+    for k in range(n):
+        at = container.HEADER.size + k * container.SECTION.size
+        if at + container.SECTION.size > len(data):
+            break
+        _, _, offset, size, _ = container.SECTION.unpack_from(data, at)
+        if offset + size <= len(data):
+            struct.pack_into("<Q", data, at + 24, xxhash.xxh64_intdigest(bytes(data[offset:offset + size]), 0))
+    head = data[:container.HEADER.size + container.SECTION.size * n]
+    head[40:48] = bytes(8)
+    struct.pack_into("<Q", data, 40, xxhash.xxh64_intdigest(bytes(head), 0))
+    return bytes(data)
+
+
+def poke(data, layout, at, *values, within=None):
+    """``data`` with ``values`` packed at byte ``at`` (of section ``within``) and the hashes matching."""
+    data = bytearray(data)
+    struct.pack_into("<" + layout, data, at + (section(data, within)[1] if within else 0), *values)
+    return rehash(data)
+
+
+def assembled(image, **changes):
+    """Bytes of an image with fields replaced."""
+    for name, value in changes.items():
+        setattr(image, name, value)
+    return assemble(image)
