@@ -24,6 +24,7 @@ from kjax.runtime.base import Device, Facts
 
 _ALIGN = 64
 _LOG = 4096
+_SIGNATURE = 512
 _DEFAULT_SECONDS = 120.0  # for calls that end by themselves
 
 
@@ -283,21 +284,31 @@ class _RunBuffer:
 
 
 class KernelLibrary:
-    """A library fd: named variants. ``entries``: tuple of (transformation, function)."""
+    """A library fd: named variants. ``entries``: tuple of (transformation, function, signature)."""
 
     def __init__(self, environment, fd, count):
         self._environment, self._fd = environment, fd
         self.entries = tuple(self._entry(i) for i in range(count))
 
     def _entry(self, index):
-        record = uapi.Entry(index=index)
-        if error := self._environment.port.ioctl(self._fd, uapi.ENTRY, record, timeout=_DEFAULT_SECONDS):
-            raise failure(error, record, f"reading entry {index} of a library")
-        return record.transformation.decode(), record.function.decode()
+        port, needed = self._environment.port, _SIGNATURE
+        while True:
+            with _Block(port, needed) as block:
+                record = uapi.Entry(index=index, signature=block.address, signature_capacity=needed)
+                error = port.ioctl(self._fd, uapi.ENTRY, record, pull=[(block, 0, needed)], timeout=_DEFAULT_SECONDS)
+                if error:
+                    raise failure(error, record, f"reading entry {index} of a library")
+                signature = bytes(block.data).split(b"\0")[0].decode()
+            if record.signature_needed <= needed:
+                return record.transformation.decode(), record.function.decode(), signature
+            needed = record.signature_needed
 
-    def open(self, transformation, function):
-        """The variant as a loaded program. Raises KeyError when the library has none, DeviceError."""
-        return self._environment.open(transformation, function, library=self._fd)
+    def open(self, transformation, function, signature=""):
+        """The variant as a loaded program; ``signature``: types of the arguments, "f32[31],i32[]", "" the first one.
+
+        Raises KeyError when the library has none, DeviceError.
+        """
+        return self._environment.open(transformation, function, signature, library=self._fd)
 
     def close(self):
         if self._fd is not None:
@@ -379,10 +390,15 @@ class KernelEnvironment:
         self._open_things.add(library)
         return library
 
-    def open(self, transformation, function, *, library=-1):
+    def open(self, transformation, function, signature="", *, library=-1):
         """A program out of a library, or with ``library`` -1 out of what is pinned. Raises KeyError, DeviceError."""
-        record = uapi.Open(library=library, transformation=_name(transformation), function=_name(function))
-        error = self.port.ioctl(self.fd, uapi.OPEN, record, timeout=_DEFAULT_SECONDS)
+        types = signature.encode()
+        with _Block(self.port, max(1, len(types))) as block:
+            block.data[:len(types)] = np.frombuffer(types, np.uint8)
+            record = uapi.Open(library=library, transformation=_name(transformation), function=_name(function),
+                               signature=block.address if types else 0, signature_bytes=len(types))
+            error = self.port.ioctl(self.fd, uapi.OPEN, record, push=[(block, 0, len(types))] if types else [],
+                                    timeout=_DEFAULT_SECONDS)
         if error == errno.ENOENT:
             raise KeyError((transformation, function))
         if error:

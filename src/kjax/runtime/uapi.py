@@ -75,13 +75,14 @@ Pin = _struct(
 Open = _struct(
     "Open",
     ("size", c_uint32), ("flags", c_uint32), ("library", c_int32), ("fd", c_int32), ("status", c_uint32),
-    ("reserved0", c_uint32), ("transformation", c_char * NAME_MAX), ("function", c_char * NAME_MAX),
-    ("reserved", c_uint64 * 2),
+    ("signature_bytes", c_uint32), ("transformation", c_char * NAME_MAX), ("function", c_char * NAME_MAX),
+    ("signature", c_uint64), ("reserved", c_uint64),
 )  # fmt: skip
 Entry = _struct(
     "Entry",
-    ("size", c_uint32), ("index", c_uint32), ("status", c_uint32), ("reserved0", c_uint32), ("image_bytes", c_uint64),
-    ("transformation", c_char * NAME_MAX), ("function", c_char * NAME_MAX), ("reserved", c_uint64 * 2),
+    ("size", c_uint32), ("index", c_uint32), ("status", c_uint32), ("signature_capacity", c_uint32),
+    ("image_bytes", c_uint64), ("transformation", c_char * NAME_MAX), ("function", c_char * NAME_MAX),
+    ("signature", c_uint64), ("signature_needed", c_uint32), ("reserved", c_uint32),
 )  # fmt: skip
 Argument = _struct(
     "Argument",

@@ -71,9 +71,9 @@ class GuestLibrary(_Revived):
     def entries(self):
         return self._get().entries
 
-    def open(self, transformation, function):
-        self._get().open(transformation, function).close()  # KeyError now rather than at the first run
-        return GuestProgram(self._environment, lambda kernel: self._get().open(transformation, function))
+    def open(self, transformation, function, signature=""):
+        """See ``kernel.KernelLibrary.open``; the program outlives a guest as others do."""
+        return GuestProgram(self._environment, lambda kernel: self._get().open(transformation, function, signature))
 
 
 class _Kernel(KernelEnvironment):

@@ -11,7 +11,7 @@ from kjax.errors import DeviceError
 from kjax.runtime.guest import cache, tools
 
 _PARTS = ("Kbuild", "module", "engine", "include")
-_KINDS = {".c", ".h", ".inc", ".def", ".S"}
+_KINDS = {".c", ".h", ".inc", ".def", ".mk", ".S"}
 _KEEP = 4  # builds of one kernel that stay in the cache
 
 
@@ -37,16 +37,24 @@ def _files(folder):
     return sorted(found)
 
 
-def _copy(folder, files, to):
-    """Copy ``files``; returns a digest of names and contents as copied."""
+def _digest(folder, files):
     digest = hashlib.sha256()
     for name in files:
         data = (folder / name).read_bytes()
         digest.update(f"{name}\0{len(data)}\0".encode() + data)
-        if to:
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            (to / name).write_bytes(data)
     return digest.hexdigest()[:16]
+
+
+def _sync(folder, files, tree):
+    """Make ``tree`` hold exactly ``files``; what is the same already keeps its time, so make leaves its object alone."""
+    tree.mkdir(exist_ok=True)
+    for stale in set(_files(tree)) - set(files):
+        (tree / stale).unlink()
+    for name in files:
+        data, to = (folder / name).read_bytes(), tree / name
+        if not to.is_file() or to.read_bytes() != data:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(data)
 
 
 def make(kernel, folder, progress=lambda message, fraction: None):
@@ -62,30 +70,30 @@ def make(kernel, folder, progress=lambda message, fraction: None):
                 name = line.split()[-1].removeprefix(f"{folder}/")
                 progress(f"Building kjax.ko: {name}", None)
     if process.returncode:
-        bad = [line for line in said if "error" in line.lower() or "undefined" in line.lower()] or said
-        raise DeviceError(f"building the module for {kernel.release} failed:\n{''.join(bad[:20])}"
+        bad = [line for line in said if "error" in line.lower() or "undefined" in line.lower()]
+        shown = [*bad[:20], "...\n", *said[-20:]] if len(said) > 40 else said
+        raise DeviceError(f"building the module for {kernel.release} failed:\n{''.join(shown)}"
                           f"The whole of it: {' '.join(command)}")
 
 
 def ensure(kernel, progress=lambda message, fraction: None):
     """Path of kjax.ko for ``kernel``, built when the cache has none of these sources. Raises DeviceError.
 
-    About a minute of compiler time when it must be built.
+    Minutes of compiler time the first time, then what a change needs.
     """
     folder = sources()
     files = _files(folder)
-    key = _copy(folder, files, None)
+    key = _digest(folder, files)
 
     def build(scratch):
         tools.require()
-        tree = scratch / "tree"
-        tree.mkdir()
-        if _copy(folder, files, tree) != key:
+        tree = scratch.parent / ".tree"  # stays: the next build compiles what changed
+        _sync(folder, files, tree)
+        if _digest(tree, files) != key:
             raise DeviceError("the module's sources changed while they were copied; try again")
         make(kernel, tree, progress)
         # debugging information is nine tenths of it, and all of it would travel to the guest
         tools.run(["strip", "--strip-debug", "-o", scratch / "kjax.ko", tree / "kjax.ko"], "stripping kjax.ko")
-        shutil.rmtree(tree)
 
     built = cache.build(f"modules/{kernel.release}/{key}", build)
     os.utime(built)
