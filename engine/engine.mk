@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
-# What the engine is made of: read by the module's Kbuild and by meson.build. Lines are "NAME := words" or "NAME += words".
-# Objects of KJX_CORE hold no floating point: both builds compile them with general registers only.
-KJX_CORE := container hash library log rows status gemm_plan
-KJX_CORE += dot
-KJX_CORE += verify verify_body verify_code verify_dot verify_exchange verify_flops verify_index verify_nest
-KJX_CORE += verify_sort verify_tables verify_view
+# What the engine is made of, for every build of it; included by flags.mk. Lines are "NAME := words" or "NAME += words", which
+# meson.build parses too. Objects of KJX_CORE hold no floating point: general registers only, in both builds.
+KJX_CORE := body container dot exchange gather gather_plan gemm_plan hash library log nest nest_plan plan reduce rows select shape status view vm
+KJX_CORE += verify verify_body verify_code verify_dot verify_exchange verify_flops verify_index verify_nest verify_sort verify_tables verify_view
+
+# for make only: the files of the core from the tree's root, and those of the cpu tables (engine/cpu/NAME.c, flags
+# KJX_FP_FLAGS and KJX_FLAGS_NAME)
+KJX_ENGINE = $(KJX_CORE:%=engine/%.c)
+KJX_TABLES = $(KJX_CPUS:%=engine/cpu/%.c)

@@ -30,6 +30,8 @@ def isa_h():
     out += ["#define KJX_DTYPE_COUNT 32", ""]
     out += ["/* X(name, element bytes, kind: b bool, i int, u uint, f float, c complex) */", "#define KJX_DTYPES(X) \\"]
     out += [f"\tX({t.name.upper()}, {t.size}, '{t.kind[0]}') \\" for t in dtypes.DTYPES] + [""]
+    out += ["/* X(NAME, name as text) */", "#define KJX_DTYPE_NAMES(X) \\"]
+    out += [f'\tX({t.name.upper()}, "{t.name}") \\' for t in dtypes.DTYPES] + [""]
     out += [f"#define KJX_OPCODE_{o.name.upper()} {o.number}" for o in opcodes.OPCODES] + [""]
     out += ["#define KJX_OPCODES(X) \\"] + [f'\tX({o.name.upper()}, "{o.name}") \\' for o in opcodes.OPCODES] + [""]
     out += [f"#define KJX_EXCHANGE_{k.upper()} {v}" for k, v in opcodes.EXCHANGE_KINDS.items()]

@@ -142,6 +142,39 @@ enum kjx_status {
 	X(F6E2M3FN, 1, 'f') \
 	X(F6E3M2FN, 1, 'f') \
 
+/* X(NAME, name as text) */
+#define KJX_DTYPE_NAMES(X) \
+	X(I1, "i1") \
+	X(I2, "i2") \
+	X(I4, "i4") \
+	X(I8, "i8") \
+	X(I16, "i16") \
+	X(I32, "i32") \
+	X(I64, "i64") \
+	X(U2, "u2") \
+	X(U4, "u4") \
+	X(U8, "u8") \
+	X(U16, "u16") \
+	X(U32, "u32") \
+	X(U64, "u64") \
+	X(F16, "f16") \
+	X(BF16, "bf16") \
+	X(F32, "f32") \
+	X(F64, "f64") \
+	X(C64, "c64") \
+	X(C128, "c128") \
+	X(F8E4M3FN, "f8e4m3fn") \
+	X(F8E5M2, "f8e5m2") \
+	X(F8E4M3B11FNUZ, "f8e4m3b11fnuz") \
+	X(F8E4M3FNUZ, "f8e4m3fnuz") \
+	X(F8E5M2FNUZ, "f8e5m2fnuz") \
+	X(F8E4M3, "f8e4m3") \
+	X(F8E3M4, "f8e3m4") \
+	X(F8E8M0FNU, "f8e8m0fnu") \
+	X(F4E2M1FN, "f4e2m1fn") \
+	X(F6E2M3FN, "f6e2m3fn") \
+	X(F6E3M2FN, "f6e3m2fn") \
+
 #define KJX_OPCODE_NEST 1
 #define KJX_OPCODE_DOT 2
 #define KJX_OPCODE_GATHER 3
