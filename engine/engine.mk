@@ -3,6 +3,7 @@
 # meson.build parses too. Objects of KJX_CORE hold no floating point: general registers only, in both builds.
 KJX_CORE := body container dot exchange gather gather_plan gemm_plan hash library log nest nest_plan plan reduce rows select shape status view vm
 KJX_CORE += verify verify_body verify_code verify_dot verify_exchange verify_flops verify_index verify_nest verify_sort verify_tables verify_view
+KJX_CORE += sort sort_body sort_key sort_merge sort_output sort_radix
 
 # for make only: the files of the core from the tree's root, and those of the cpu tables (engine/cpu/NAME.c, flags
 # KJX_FP_FLAGS and KJX_FLAGS_NAME)
