@@ -24,7 +24,8 @@ def _touches(views, owner):
 
 def _carry(self, op, k, init, others, taken):
     """Where state ``k`` of a loop lives: a wanted place, the initial value's own buffer, or a new one."""
-    for place in (self.hints.get(op.results[k]), init):
+    hint = self.hints.get(op.results[k])
+    for place in (hint.view if hint else None, init):
         if place is None or place.buffer is None or not place.is_dense:
             continue
         owner = place.buffer.owner
@@ -68,7 +69,8 @@ def case(self, op):
     captured = [self.env[v] for v in free_values(op)]
     targets = []
     for value in op.results:
-        place = self.hints.get(value)
+        hint = self.hints.get(value)
+        place = hint.view if hint else None
         if (place is None or _touches(captured, place.buffer.owner) or _touches(targets, place.buffer.owner)
                 or _touches([index], place.buffer.owner) or not self.may_overwrite(place.buffer.owner)):
             place = self.fresh(value.type)

@@ -102,7 +102,8 @@ def dynamic_slice(self, op):
 def _updated(self, op, value, reads):
     """The result's place with the operand's content in it: in place where nothing else needs the operand."""
     x = self.view(value)
-    wanted = self.hints.get(op.result)
+    hint = self.hints.get(op.result)
+    wanted = hint.view if hint else None
     for place in (wanted, x):
         if place is None or place.buffer is None or not place.is_dense:
             continue

@@ -6,6 +6,8 @@ wanted somewhere (an output, a loop's carried buffer) is computed there when not
 else computed aside and copied at the end of the region.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from kjax.bytecode import program as p
@@ -76,6 +78,14 @@ def _is_splat(array):
 _RESULT = object()  # stands for "leaves the region" among a value's users
 
 
+@dataclass(frozen=True)
+class Hint:
+    """Where a value is wanted. ``exclusive``: that memory is for this value alone, whatever else its buffer holds."""
+
+    view: View
+    exclusive: bool
+
+
 class RegionLowering:
     """One region. ``env`` maps values of this and of the enclosing regions to views."""
 
@@ -139,12 +149,14 @@ class RegionLowering:
     def destination(self, value, reads=()):
         """Where the current node shall write ``value``: (view). ``reads``: views that the same instruction reads,
         which must be either elsewhere or exactly there."""
-        wanted = self.hints.get(value)
-        if wanted is not None:
-            owner = wanted.buffer.owner
-            clash = any(r.buffer is not None and r.buffer.owner is owner and not r.same_place(wanted) for r in reads)
+        hint = self.hints.get(value)
+        if hint is not None:
+            owner = hint.view.buffer.owner
+            clash = any(r.buffer is not None and r.buffer.owner is owner and not r.same_place(hint.view) for r in reads)
+            if not clash and hint.exclusive:
+                return hint.view
             if not clash and self.may_overwrite(owner):
-                return self.take(wanted)
+                return self.take(hint.view)
         return self.fresh(value.type)
 
     def fresh(self, type):
@@ -173,12 +185,38 @@ class RegionLowering:
         self.copy(view, target)
         return target
 
+    def spread_hints(self):
+        """Carry wanted places backwards: what is only transposed, reshaped or concatenated is computed in its final place."""
+        for op in reversed(self.region.ops):
+            if op.name in ("transpose", "reshape"):
+                hint, value = self.hints.get(op.result), op.operands[0]
+                if hint is None or len(self.users[value]) != 1 or value in self.hints:
+                    continue
+                view = hint.view
+                if op.name == "transpose":
+                    inverse = sorted(range(len(view.shape)), key=op.attributes["permutation"].__getitem__)
+                    self.hints[value] = Hint(view.transpose(inverse), hint.exclusive)
+                elif (reshaped := view.reshape(value.shape)) is not None:
+                    self.hints[value] = Hint(reshaped, hint.exclusive)
+            elif op.name == "concatenate" and op.result.type.size:
+                hint = self.hints.get(op.result)
+                if hint is None or not hint.exclusive:
+                    hint = self.hints[op.result] = Hint(self.fresh(op.result.type), True)
+                at, d = 0, op.attributes["dim"]
+                for value in op.operands:
+                    start = [at if k == d else 0 for k in range(value.type.rank)]
+                    limit = [n + (at if k == d else 0) for k, n in enumerate(value.shape)]
+                    at += value.shape[d]
+                    if value.type.size and len(self.users[value]) == 1 and op.operands.count(value) == 1:
+                        self.hints.setdefault(value, Hint(hint.view.slice(start, limit, [1] * len(start)), True))
+
     # -- walking --------------------------------------------------------------------------------------------
     def run(self, targets):
         """Emit the region; leave result k in ``targets[k]`` (None: leave it where it is). Returns the results' views."""
         for value, target in zip(self.region.results, targets):
             if target is not None and value not in self.hints and target.size:
-                self.hints[value] = target
+                self.hints[value] = Hint(target, target.buffer.storage == "output" and target.buffer.root is None)
+        self.spread_hints()
         for node in self.nodes:
             self.current = node
             if isinstance(node, Cluster):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kjax.ir.graph import Type
 from kjax.ir.rewrite import Rewriter
 
 
@@ -23,6 +24,35 @@ def _identity(op):
     if op.name == "concatenate" and len(op.operands) == 1:
         return x
     return None
+
+
+def _unit_reduce(region, op):
+    """A reduction over dims of size 1 is its body applied once: (init, x)."""
+    n = len(op.operands) // 2
+    xs, inits = op.operands[:n], op.operands[n:]
+    if op.name != "reduce" or not xs[0].type.size or any(xs[0].shape[d] != 1 for d in op.attributes["dims"]):
+        return None
+    shape = op.results[0].shape
+    body = op.regions[0]
+    at = {}
+    for argument, init in zip(body.arguments[:n], inits):
+        at[argument] = region.add("broadcast_in_dim", [init], Type(init.dtype, shape), source=op.source, dims=())
+    for argument, x in zip(body.arguments[n:], xs):
+        at[argument] = region.add("reshape", [x], Type(x.dtype, shape), source=op.source)
+
+    def get(value):
+        if value not in at:  # a scalar from outside
+            at[value] = region.add("broadcast_in_dim", [value], Type(value.dtype, shape), source=op.source, dims=())
+        return at[value]
+
+    for inner in body.ops:
+        if inner.name == "constant":
+            scalar = region.add("constant", [], inner.result.type, source=op.source, **inner.attributes)
+            at[inner.result] = region.add("broadcast_in_dim", [scalar], Type(scalar.dtype, shape), source=op.source, dims=())
+        else:
+            at[inner.result] = region.add(inner.name, [get(v) for v in inner.operands], Type(inner.result.dtype, shape),
+                                          source=inner.source, **inner.attributes)
+    return [get(v) for v in body.results]
 
 
 def _key(op):
@@ -61,6 +91,9 @@ class _Unique(Rewriter):
         same = _identity(op)
         if same is not None:
             return [same]
+        replaced = _unit_reduce(region, op)
+        if replaced is not None:
+            return replaced
         key = _key(op)
         if key is None:
             return None
