@@ -158,7 +158,7 @@ static struct kjax_library *library_from(const char *name, struct kjax_blob *blo
 	kjax_blob_put(blob);
 	if (status)
 		return ERR_PTR(kjax_errno(status));
-	ret = kjax_registry_pin(name, NULL, library, false);
+	ret = kjax_registry_pin(name, NULL, library, true);
 	if (ret) {
 		kjax_library_put(library);
 		return ERR_PTR(ret);
@@ -396,14 +396,24 @@ static struct kjax_program *program_from_file(const char *path)
 	return status ? ERR_PTR(kjax_errno(status)) : program;
 }
 
-struct kjax_result *execute_jax_program(const char *name, const char *args)
+struct kjax_result *execute_jax_program(const char *text)
 {
-	struct kjax_program *program = *name == '/' ? program_from_file(name) : kjax_program_find(NULL, name, NULL);
+	size_t n = strcspn(text, " \t\n");
+	struct kjax_program *program;
 	struct kjax_result *result;
+	const char *args = skip_spaces(text + n);
+	char *name;
 
+	if (!n || n >= PATH_MAX)
+		return ERR_PTR(-EINVAL);
+	name = kstrndup(text, n, GFP_KERNEL);
+	if (!name)
+		return ERR_PTR(-ENOMEM);
+	program = *name == '/' ? program_from_file(name) : kjax_program_find(NULL, name, NULL);
+	kfree(name);
 	if (IS_ERR(program))
 		return ERR_CAST(program);
-	result = run_text(program, args);
+	result = run_text(program, *args ? args : NULL);
 	kjax_program_put(program);
 	return result;
 }

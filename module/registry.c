@@ -4,7 +4,7 @@
  *
  * One short list of nodes. Changes are made under a mutex; readers walk it under RCU and take a reference to what they
  * found. A node holds a reference and gives it up only after a grace period, so a reader never finds an
- * object whose count is zero. Pinned libraries are searched in the order in which they were pinned.
+ * object whose count is zero. What was pinned last is found first.
  */
 #include <linux/capability.h>
 #include <linux/mutex.h>
@@ -77,10 +77,9 @@ int kjax_registry_pin(const char *name, struct kjax_program *program, struct kja
 		kref_get(&program->ref);
 	if (library)
 		kref_get(&library->ref);
+	list_add_rcu(&node->list, &nodes);	/* first: readers never miss both */
 	if (old)
-		list_replace_rcu(&old->list, &node->list);
-	else
-		list_add_tail_rcu(&node->list, &nodes);
+		list_del_rcu(&old->list);
 	mutex_unlock(&registry_mutex);
 	drop(old);
 	return 0;

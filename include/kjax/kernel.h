@@ -57,9 +57,9 @@ struct kjax_bounds {
 	u64 fuel, deadline;
 };
 
-/** load_jax_library - load a library (.kjl) from a file, or a lone program (.kjx) is refused (-ENOEXEC)
+/** load_jax_library - load a library (.kjl) from a file
  * @path:	absolute; the functions in it are found by name from now on. The last component is the library's own
- *		name: -EEXIST when one of that name is loaded.
+ *		name; one of that name is replaced. A function that several libraries have is found in the last one.
  * Context: process, may sleep. Return: the library, for unload_jax_library()
  */
 struct kjax_library *load_jax_library(const char *path);
@@ -82,10 +82,10 @@ void unload_jax_library(struct kjax_library *library);
 struct kjax_result *execute_jax_transformation(const char *transformation, const char *function, const char *args);
 
 /** execute_jax_program - run a program
- * @program:	the name under which it is pinned, or an absolute path of a .kjx, which is loaded for this call
- * @args:	as for execute_jax_transformation()
+ * @program:	the name under which it is pinned, or an absolute path of a .kjx, which is loaded for this call; then, after
+ *		white space, the arguments as for execute_jax_transformation(): "policy [[1, 2, 3]]"
  */
-struct kjax_result *execute_jax_program(const char *program, const char *args);
+struct kjax_result *execute_jax_program(const char *program);
 
 void kjax_result_free(struct kjax_result *result);
 
