@@ -16,7 +16,7 @@ mkdir -p build
 {
 	flock 9
 	[ -f "$build/build.ninja" ] || meson setup "$build" "$@" >"build/$tag.log" || { cat "build/$tag.log" >&2; exit 1; }
-	ninja -j "${JOBS:-2}" -C "$build" "host/_engine$suffix" >"build/$tag.log" 2>&1 || { cat "build/$tag.log" >&2; exit 1; }
+	ninja -j "${JOBS:-2}" -C "$build" "host/_engine$suffix" host/libkjax.so.0 >"build/$tag.log" 2>&1 || { cat "build/$tag.log" >&2; exit 1; }
 	PYTHONPATH=src "$python" - "$build/host/_engine$suffix" <<-'END' || exit 1
 	import importlib.util, sys
 	spec = importlib.util.spec_from_file_location("kjax._engine", sys.argv[1])
