@@ -93,8 +93,9 @@ class _Block:
 class KernelProgram:
     """A program fd. Several threads may run it at once: each run has its own buffer."""
 
-    def __init__(self, environment, fd):
+    def __init__(self, environment, fd, names=None):
         self._environment, self._port, self._fd = environment, environment.port, fd
+        self._names = names or ()
         self._lock = threading.Lock()
         self._idle, self._closed = [], False
         self._read_info()
@@ -160,8 +161,9 @@ class KernelProgram:
                 if not isinstance(array, np.ndarray) or array.dtype != want.dtype or array.shape != want.shape:
                     have = (f"{array.dtype.name}[{','.join(map(str, array.shape))}]" if isinstance(array, np.ndarray)
                             else type(array).__name__)
+                    name = self._names[i] if i < len(self._names) else f"args[{i}]"
                     raise TypeError("Argument types differ from the types for which this computation was compiled. "
-                                    f"The mismatches are:\nArgument 'args[{i}]' compiled with {want} and called with "
+                                    f"The mismatches are:\nArgument '{name}' compiled with {want} and called with "
                                     f"{have}")
 
     def close(self):
@@ -369,14 +371,18 @@ class KernelEnvironment:
         self.port.pull(block, start, start + min(needed, _LOG))
         return bytes(block.data[start:start + min(needed, _LOG)]).split(b"\0")[0].decode(errors="replace")
 
-    def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1):
-        """See ``base.Environment.load``. ``cost_limit`` in work units; ``runs``: arenas for so many runs at once."""
-        fd = self._load(uapi.LOAD, image, memory_limit, cost_limit, cpu, runs).fd
-        return self._adopt(fd)
+    def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1, names=None):
+        """See ``base.Environment.load``.
 
-    def _adopt(self, fd):
+        ``cost_limit`` in work units; ``runs``: arenas for so many runs at once; ``names``: what the inputs are called
+        in error messages.
+        """
+        fd = self._load(uapi.LOAD, image, memory_limit, cost_limit, cpu, runs).fd
+        return self._adopt(fd, names)
+
+    def _adopt(self, fd, names=None):
         try:
-            program = KernelProgram(self, fd)
+            program = KernelProgram(self, fd, names)
         except BaseException:
             self.port.close(fd)
             raise

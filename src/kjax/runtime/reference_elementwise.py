@@ -123,7 +123,7 @@ def _bits(a):
     return a.dtype.itemsize * 8
 
 
-def _shifted(a, b, shift):
+def _shifted(a, b):
     u = np.dtype(f"u{a.dtype.itemsize}")
     count = np.asarray(b).astype(u) if b.dtype.kind == "u" else np.asarray(b).view(u)
     wide = count >= _bits(a)
@@ -131,18 +131,18 @@ def _shifted(a, b, shift):
 
 
 def _shl(a, b):
-    wide, count = _shifted(a, b, "shl")
+    wide, count = _shifted(a, b)
     return np.where(wide, 0, a << count).astype(a.dtype)
 
 
 def _shr_logical(a, b):
-    wide, count = _shifted(a, b, "shr")
+    wide, count = _shifted(a, b)
     u = np.dtype(f"u{a.dtype.itemsize}")
     return np.where(wide, 0, np.asarray(a).view(u) >> count.view(u)).astype(u).view(a.dtype)
 
 
 def _shr_arithmetic(a, b):
-    wide, count = _shifted(a, b, "shr")
+    wide, count = _shifted(a, b)
     s = np.dtype(f"i{a.dtype.itemsize}")
     signed = np.asarray(a).view(s)
     return np.where(wide, signed >> (_bits(a) - 1), signed >> count.view(s)).astype(s).view(a.dtype)

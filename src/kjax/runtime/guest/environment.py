@@ -85,25 +85,32 @@ class _Kernel(KernelEnvironment):
 class GuestEnvironment:
     """See ``base.Environment``. Thread-safe.
 
-    ``guest``: a ``Guest`` of the caller's, who stops it; the default is the process's shared one, which is booted by the
-    first environment and lives until the process ends. ``progress(message, fraction)`` is told about set-up and boot.
-    Raises DeviceError when no guest can be had.
+    ``guest``: a ``Guest`` of the caller's, who stops it; the default is the process's shared one, which the first
+    environment boots and the last one to be closed stops. ``progress(message, fraction)`` is told about set-up and
+    boot. Raises DeviceError when no guest can be had.
     """
 
     name = "guest"
 
     def __init__(self, *, guest=None, progress=None):
         self.guest = guest or _guest.shared()
+        self._shares = guest is None
         if progress and not self.guest.running:
             self.guest.report_to(progress)
         self._lock = threading.Lock()
-        self._kernel, self._closed = None, False
-        self.kernel()
+        self._kernel, self.closed = None, False
+        if self._shares:
+            self.guest.share()
+        try:
+            self.kernel()
+        except BaseException:
+            self.close()
+            raise
 
     def kernel(self):
         """The open /dev/kjax of the guest that lives now."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise ValueError("the environment is closed")
             if self._kernel is None or not self._kernel.alive:
                 port = self.guest.port()
@@ -115,11 +122,11 @@ class GuestEnvironment:
                     raise DeviceError(f"the guest has no /dev/kjax: {e.strerror}", tail=port.dmesg()[-2000:]) from None
             return self._kernel
 
-    def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1):
-        """See ``base.Environment.load``."""
+    def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1, names=None):
+        """See ``base.Environment.load`` and ``KernelEnvironment.load``."""
         image = bytes(image)
         return GuestProgram(self, lambda kernel: kernel.load(
-            image, memory_limit=memory_limit, cpu=cpu, cost_limit=cost_limit, runs=runs))
+            image, memory_limit=memory_limit, cpu=cpu, cost_limit=cost_limit, runs=runs, names=names))
 
     def load_library(self, image, *, memory_limit=None):
         """Verify and keep the bytes of a .kjl. Returns a GuestLibrary."""
@@ -143,12 +150,16 @@ class GuestEnvironment:
         return self.kernel().memory()
 
     def close(self):
-        """Free what this environment loaded; a shared guest stays for the next one."""
+        """Free what this environment loaded; the last environment of the shared guest stops it."""
         with self._lock:
-            kernel, self._kernel, self._closed = self._kernel, None, True
+            if self.closed:
+                return
+            kernel, self._kernel, self.closed = self._kernel, None, True
         if kernel and kernel.alive:
             with contextlib.suppress(DeviceError):
                 kernel.close()
+        if self._shares:
+            self.guest.release()
 
     def __enter__(self):
         return self

@@ -43,6 +43,7 @@ class Guest:
         self._progress = progress or (lambda message, fraction: None)
         self._lock = threading.RLock()
         self._port = None
+        self._users = 0
 
     def port(self):
         """The GuestPort of a guest that lives, booted now if need be. Raises DeviceError."""
@@ -54,6 +55,18 @@ class Guest:
     def report_to(self, progress):
         """Tell ``progress(message, fraction)`` about the next boot."""
         self._progress = progress
+
+    def share(self):
+        """Count one more user."""
+        with self._lock:
+            self._users += 1
+
+    def release(self):
+        """Count one less; without users it stops."""
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self.stop()
 
     @property
     def running(self):
