@@ -176,3 +176,43 @@ def assembled(image, **changes):
     for name, value in changes.items():
         setattr(image, name, value)
     return assemble(image)
+
+
+def edited(name, at=0, **fields):
+    """Bytes of program ``name`` with fields of instruction ``at`` replaced."""
+    image = PROGRAMS[name]()
+    image.code[at] = replace(image.code[at], **fields)
+    return assemble(image)
+
+
+def with_operand(name, k, at=0, **fields):
+    """Bytes of program ``name`` with fields of operand ``k`` of a nest replaced."""
+    image = PROGRAMS[name]()
+    operands = list(image.code[at].operands)
+    operands[k] = replace(operands[k], **fields)
+    image.code[at] = replace(image.code[at], operands=tuple(operands))
+    return assemble(image)
+
+
+def with_uop(name, k, part="map", at=0, **fields):
+    """Bytes of program ``name`` with fields of micro-operation ``k`` of one of instruction ``at``'s bodies replaced."""
+    image = PROGRAMS[name]()
+    uops = list(getattr(image.code[at], part))
+    uops[k] = replace(uops[k], **fields)
+    image.code[at] = replace(image.code[at], **{part: tuple(uops)})
+    return assemble(image)
+
+
+def with_tensor(name, k, **fields):
+    """Bytes of program ``name`` with fields of tensor ``k`` replaced."""
+    image = PROGRAMS[name]()
+    image.tensors[k] = replace(image.tensors[k], **fields)
+    return assemble(image)
+
+
+def with_argument(name, kind, k, **fields):
+    """Bytes of program ``name`` with fields of argument ``k`` of ``kind`` ("inputs" or "outputs") replaced."""
+    image = PROGRAMS[name]()
+    row = getattr(image, kind)
+    row[k] = replace(row[k], **fields)
+    return assemble(image)
