@@ -94,6 +94,8 @@ class Importer:
         self.values = {}
         self.calling = []
         self.prefix = ""
+        self.lane_kind = None  # which of partition_id and replica_id counts the lanes
+        self.inside_manual = False
         self._blobs = None
 
     def blobs(self):

@@ -154,9 +154,13 @@ class Graph(Region):
     """A whole program.
 
     ``aliases`` maps an output's number to the donated input whose buffer it takes over. ``lanes`` > 1: every lane runs
-    this graph on its own arguments. ``name`` is the function's.
+    this graph on its own arguments. ``name`` is the function's. ``in_shardings`` and ``out_shardings``: with lanes, how
+    the caller's whole arrays are cut into the lanes' arguments and joined from their results (``ir/sharding.py``);
+    empty where every lane takes and gives whole arrays.
     """
 
     name: str = "main"
     lanes: int = 1
     aliases: dict = field(default_factory=dict)
+    in_shardings: tuple = ()
+    out_shardings: tuple = ()
