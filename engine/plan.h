@@ -99,8 +99,7 @@ struct kjx_step {
 	const void *plan;	/* struct kjx_nest_plan, ...: by opcode */
 };
 
-#define KJX_STEP_LINKED 1	/* inside a while: its link is ready */
-#define KJX_STEP_OUTERMOST 2	/* a while outside of any while: links the steps up to its end */
+#define KJX_STEP_OUTERMOST 1	/* a while outside of any while: links the steps up to its end */
 
 /* value of a predicate or branch number */
 struct kjx_control {

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Gather and scatter: for each batch point a window whose origin is read from index tensors.
+ *
+ * Origins are computed for a block of batch points along the innermost batch dim, then the windows are moved, piece
+ * by piece. An index is brought into its range by masks, never by a branch, so that no speculated access leaves the
+ * tensor; skipping an out-of-range window is a branch taken with an offset that is in range all the same.
+ * In a scatter the batch points take effect one after the other.
+ *
+ * Progress: at[0] = 1 when begun; the rest is struct kjx_gather_state, in the scratch.
+ */
+#include "gather.h"
+
+/* all ones where x < 0 */
+static inline u64 negative(s64 x)
+{
+	u64 mask = (u64)(x >> 63);
+
+	__asm__("" : "+r"(mask));	/* the compiler must not make a branch of it */
+	return mask;
+}
+
+/* an index as s64; unsigned ones beyond that as the largest */
+static inline s64 read_index(const u8 *at, u32 log2_size, bool is_signed)
+{
+	u64 x;
+
+	switch (log2_size) {
+	case 0:
+		return is_signed ? *(const s8 *)at : *at;
+	case 1:
+		return is_signed ? *(const s16 *)at : *(const u16 *)at;
+	case 2:
+		return is_signed ? *(const s32 *)at : (s64)*(const u32 *)at;
+	default:
+		x = *(const u64 *)at;
+		return (s64)(is_signed ? x : (x & ~negative((s64)x)) | negative((s64)x) >> 1);
+	}
+}
+
+/* add a component of the origins of @n points; once skipped, a point stays so */
+static void add_component(s64 *origin, const struct kjx_component *c, const u8 *at, s64 stride, u64 n, bool skip)
+{
+	const u32 log2_size = c->place.log2_size;
+	const s64 limit = (s64)c->limit;
+	u64 i;
+
+	for (i = 0; i < n; i++, at += stride) {
+		u64 x = (u64)read_index(at, log2_size, c->is_signed);
+		u64 low = negative((s64)x), high = negative(limit - (s64)(x & ~low));
+		s64 in_range = (s64)((x & ~low & ~high) | ((u64)limit & high));
+
+		if (skip && ((low | high) || origin[i] == KJX_SKIPPED))
+			origin[i] = KJX_SKIPPED;
+		else
+			origin[i] += in_range * c->step;
+	}
+}
+
+static void compute_origins(struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st)
+{
+	u32 inner = p->n_batch - 1u, i;
+
+	st->points = kjx_min(KJX_GATHER_BLOCK, p->dim[inner] - st->batch[inner]);
+	st->point = 0;
+	kjx_memset(st->origin, 0, st->points * sizeof(st->origin[0]));
+	for (i = 0; i < p->n_index; i++) {
+		const struct kjx_component *c = &p->index[i];
+
+		add_component(st->origin, c, kjx_address(s, &c->place) + st->component[i], c->stride[inner], st->points,
+			      p->skip);
+	}
+}
+
+/* the block is done: on to the next; false after the last */
+static bool next_block(const struct kjx_gather_plan *p, struct kjx_gather_state *st)
+{
+	u64 step = st->points;
+	u32 d, i;
+
+	for (d = p->n_batch; d--; step = 1) {
+		st->batch[d] += step;
+		st->windowed += (s64)step * p->windowed_stride[d];
+		st->plain += (s64)step * p->plain_stride[d];
+		for (i = 0; i < p->n_index; i++)
+			st->component[i] += (s64)step * p->index[i].stride[d];
+		if (st->batch[d] < p->dim[d])
+			return true;
+		st->batch[d] = 0;
+		st->windowed -= (s64)p->dim[d] * p->windowed_stride[d];
+		st->plain -= (s64)p->dim[d] * p->plain_stride[d];
+		for (i = 0; i < p->n_index; i++)
+			st->component[i] -= (s64)p->dim[d] * p->index[i].stride[d];
+	}
+	return false;
+}
+
+/* n elements of the windowed tensor become body(those, updates) */
+static void update(struct kjx_slice *s, const struct kjx_gather_plan *p, u8 *old, s64 old_stride, const u8 *new,
+		   s64 new_stride, u64 n)
+{
+	const s64 size = 1ll << p->log2_size;
+	void **cells = (void **)(s->scratch + kjx_align_up(sizeof(struct kjx_gather_state), 64));
+	u8 *aside = s->scratch + p->slots + (u64)p->body.n_slots * p->body.slot_bytes;
+	u8 *to = old;
+
+	if (n > 1 && old_stride != size) {
+		s->cpu->move(aside, size, old, old_stride, n, p->log2_size);
+		to = aside;
+	}
+	if (n > 1 && new_stride != size) {
+		u8 *second = aside + kjx_align_up((u64)p->run << p->log2_size, 64);
+
+		s->cpu->move(second, size, new, new_stride, n, p->log2_size);
+		new = second;
+	}
+	cells[0] = to;
+	cells[1] = (void *)new;
+	if (p->in_place)
+		cells[2] = to;
+	kjx_body_run(&p->body, cells, n);
+	if (cells[p->body.result] != old)
+		s->cpu->move(old, n > 1 ? old_stride : size, cells[p->body.result], size, n, p->log2_size);
+}
+
+static void move(struct kjx_slice *s, const struct kjx_gather_plan *p, u8 *windowed, s64 windowed_stride, u8 *plain,
+		 s64 plain_stride, u64 n)
+{
+	if (!p->scatter)
+		s->cpu->move(plain, plain_stride, windowed, windowed_stride, n, p->log2_size);
+	else if (!p->has_body)
+		s->cpu->move(windowed, windowed_stride, plain, plain_stride, n, p->log2_size);
+	else
+		update(s, p, windowed, windowed_stride, plain, plain_stride, n);
+}
+
+#define COPY_ELEMENTS(T)							\
+	for (; i < n; i++, windowed += windowed_stride, plain += plain_stride)	\
+		if (st->origin[i] != KJX_SKIPPED) {				\
+			T *element = (T *)(windowed + st->origin[i]);		\
+										\
+			if (p->scatter)						\
+				*element = *(const T *)plain;			\
+			else							\
+				*(T *)plain = *element;				\
+		}								\
+	break
+
+/* windows of one element: the rest of the block at once */
+static u64 elements(struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st, u8 *windowed,
+		    u8 *plain)
+{
+	const u32 inner = p->n_batch - 1u;
+	const s64 windowed_stride = p->windowed_stride[inner], plain_stride = p->plain_stride[inner];
+	u64 n = st->points, i = 0;
+
+	switch (p->has_body ? 5 : p->log2_size) {
+	case 0:
+		COPY_ELEMENTS(u8);
+	case 1:
+		COPY_ELEMENTS(u16);
+	case 2:
+		COPY_ELEMENTS(u32);
+	case 3:
+		COPY_ELEMENTS(u64);
+	default:
+		for (; i < n; i++, windowed += windowed_stride, plain += plain_stride)
+			if (st->origin[i] != KJX_SKIPPED)
+				move(s, p, windowed + st->origin[i], 0, plain, 0, 1);
+	}
+	st->point = n;
+	return n * 9 * p->weight;
+}
+
+/* the next piece of the window at hand, or of the next one when this one is through */
+static u64 piece(struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st, u8 *windowed, u8 *plain)
+{
+	const u32 first = p->n_batch, inner = p->n_window - 1u;
+	const s64 windowed_stride = p->windowed_stride[first + inner], plain_stride = p->plain_stride[first + inner];
+	const s64 origin = st->origin[st->point], j = (s64)st->point;
+	u64 n = kjx_min(p->run, p->dim[first + inner] - st->window[inner]);
+	u32 d;
+
+	if (origin == KJX_SKIPPED) {
+		st->point++;
+		return 1;
+	}
+	windowed += origin + j * p->windowed_stride[first - 1] + st->in_windowed;
+	plain += j * p->plain_stride[first - 1] + st->in_plain;
+	move(s, p, windowed, windowed_stride, plain, plain_stride, n);
+	st->window[inner] += n;
+	st->in_windowed += (s64)n * windowed_stride;
+	st->in_plain += (s64)n * plain_stride;
+	for (d = inner; st->window[d] == p->dim[first + d]; d--) {
+		st->window[d] = 0;
+		st->in_windowed -= (s64)p->dim[first + d] * p->windowed_stride[first + d];
+		st->in_plain -= (s64)p->dim[first + d] * p->plain_stride[first + d];
+		if (!d) {
+			st->point++;
+			break;
+		}
+		st->window[d - 1]++;
+		st->in_windowed += p->windowed_stride[first + d - 1];
+		st->in_plain += p->plain_stride[first + d - 1];
+	}
+	return (n + 8) * p->weight;
+}
+
+enum kjx_status kjx_gather_run(struct kjx_slice *s, const struct kjx_gather_plan *p)
+{
+	struct kjx_gather_state *st = (struct kjx_gather_state *)s->scratch;
+	u8 *windowed = kjx_address(s, &p->windowed), *plain = kjx_address(s, &p->plain);
+
+	if (!s->vm->at[0]) {
+		s->vm->at[0] = 1;
+		kjx_memset(st, 0, offsetof(struct kjx_gather_state, origin));
+		if (p->has_body)
+			kjx_body_link(&p->body, (void **)(s->scratch + kjx_align_up(sizeof(*st), 64)),
+				      s->scratch + p->slots);
+	}
+	for (;;) {
+		bool over = false;
+
+		if (st->point == st->points) {
+			compute_origins(s, p, st);
+			over = kjx_spend(s, st->points * (4 + 2ull * p->n_index));
+		}
+		while (st->point < st->points) {
+			if (over)
+				return KJX_AGAIN;
+			over = kjx_spend(s, p->n_window ? piece(s, p, st, windowed + st->windowed, plain + st->plain)
+							: elements(s, p, st, windowed + st->windowed, plain + st->plain));
+		}
+		if (!next_block(p, st))
+			return KJX_OK;
+		if (over)
+			return KJX_AGAIN;
+	}
+}
+
+enum kjx_status kjx_scatter_run(struct kjx_slice *s, const struct kjx_gather_plan *p)
+{
+	return kjx_gather_run(s, p);
+}

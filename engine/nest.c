@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Running a nest's bodies on strips (nest.h); the map mode. Reductions are in reduce.c.
+ */
+#include "nest.h"
+
+static struct kjx_odometer *odometer(const struct kjx_work *w, const struct kjx_view *v)
+{
+	return (struct kjx_odometer *)(w->link + v->odometer);
+}
+
+/* A gather that is one contiguous piece, or a single element, is only a pointer. */
+static void *gather(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_work *w,
+		    const struct kjx_micro *m, u64 lane, u64 n)
+{
+	const struct kjx_view *v = &p->views[m->b];
+	u8 *cursor = w->cursors[m->b].at, *slot = kjx_slot(p, w, m->a);
+	u32 log2 = v->place.log2_size;
+	s64 offset, stride;
+	u64 run = kjx_view_run(v, odometer(w, v), lane, n, &offset, &stride);
+
+	if (m->c == KJX_MICRO_LOAD && run == n && (stride == 1ll << log2 || n == 1))
+		return cursor + offset;
+	cpu->move(slot, 1ll << log2, cursor + offset, stride, run, log2);
+	if (run < n)
+		kjx_view_gather(cpu, v, odometer(w, v), cursor, lane + run, n - run, slot + (run << log2));
+	return slot;
+}
+
+static kjx_noinline void own_micro(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_work *w,
+				   const struct kjx_micro *m, u64 lane, u64 n)
+{
+	const struct kjx_view *v = &p->views[m->b];
+	void **cells = w->cells;
+
+	switch ((enum kjx_micro_kind)m->c) {
+	case KJX_MICRO_LOAD:
+	case KJX_MICRO_LOAD_COPY:
+		cells[m->dst] = gather(cpu, p, w, m, lane, n);
+		break;
+	case KJX_MICRO_SPLAT:
+		kjx_splat(cpu, cells[m->dst], w->cursors[m->b].at, n, v->place.log2_size);
+		break;
+	case KJX_MICRO_IOTA32:
+	case KJX_MICRO_IOTA64:
+		kjx_view_iota(cpu, v, odometer(w, v), w->cursors[m->b].value, lane, n,
+			      m->c == KJX_MICRO_IOTA32 ? 2 : 3, cells[m->dst]);
+		break;
+	case KJX_MICRO_STORE:
+		if (v->lanes == KJX_LANES_DENSE) {
+			u8 *to = w->cursors[m->b].at + (lane << v->place.log2_size);
+
+			if (to != cells[m->a])
+				kjx_memcpy(to, cells[m->a], n << v->place.log2_size);
+		} else {
+			kjx_view_scatter(cpu, v, odometer(w, v), w->cursors[m->b].at, lane, n, cells[m->a]);
+		}
+		break;
+	case KJX_MICRO_COPY:
+		if (cells[m->dst] != cells[m->a])
+			kjx_memcpy(cells[m->dst], cells[m->a], n << m->b);
+		break;
+	case KJX_MICRO_NONE:
+		break;
+	}
+}
+
+static kjx_always_inline void run_micros(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p,
+					 const struct kjx_phase *phase, const struct kjx_work *w, u64 lane, u64 n)
+{
+	const struct kjx_micro *m = phase->micro, *end = m + phase->n_micro;
+	void **cells = w->cells;
+
+	for (; m != end; m++) {
+		if (kjx_likely(m->fn != NULL))
+			m->fn(cells[m->dst], cells[m->a], cells[m->b], cells[m->c], n);
+		else
+			own_micro(cpu, p, w, m, lane, n);
+	}
+}
+
+void kjx_phase_run(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_phase *phase,
+		   const struct kjx_work *w, u64 lane, u64 n)
+{
+	const struct kjx_pair *d = phase->dense, *end = d + phase->n_dense;
+
+	for (; d != end; d++)
+		w->cells[d->cell] = w->cursors[d->what].at + (lane << p->views[d->what].place.log2_size);
+	run_micros(cpu, p, phase, w, lane, n);
+}
+
+static void link(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u32 i;
+
+	for (i = 0; i < p->n_in_slots; i++)
+		w->cells[p->in_slots[i].cell] = kjx_slot(p, w, p->in_slots[i].what);
+	for (i = 0; i < p->n_fixed; i++)
+		w->cells[p->fixed[i].cell] = (void *)p->fixed[i].data;
+	for (i = 0; i < p->n_views; i++) {
+		const struct kjx_view *v = &p->views[i];
+
+		if (v->is_iota)
+			w->cursors[i].value = (u64)v->place.offset;
+		else
+			w->cursors[i].at = kjx_address(s, &v->place);
+		if (v->lanes == KJX_LANES_RUNS)
+			odometer(w, v)->lane = ~0ull;
+	}
+	if (p->single)
+		for (i = 0; i < p->map.n_dense; i++)
+			w->cells[p->map.dense[i].cell] = w->cursors[p->map.dense[i].what].at;
+}
+
+void kjx_nest_link(struct kjx_slice *s, const struct kjx_nest_plan *p)
+{
+	struct kjx_work w = kjx_nest_work(s, p);
+
+	link(s, p, &w);
+}
+
+static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u32 i;
+
+	if (!p->link_at)
+		link(s, p, w);
+	for (i = 0; i < p->n_splats; i++) {
+		const struct kjx_splat *splat = &p->splats[i];
+
+		kjx_splat(s->cpu, w->cells[splat->cell], w->cursors[splat->view].at, p->strip,
+			  p->views[splat->view].place.log2_size);
+	}
+	for (i = 0; i < (u32)p->n_kept + p->n_red; i++)
+		w->counters[i] = 0;
+}
+
+enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
+{
+	struct kjx_work w = kjx_nest_work(s, p);
+	u64 *at = s->vm->at;	/* begun, lane */
+
+	if (!at[0]) {
+		begin(s, p, &w);
+		if (p->single) {
+			run_micros(s->cpu, p, &p->map, &w, 0, p->lanes);
+			kjx_spend(s, kjx_strip_cost(p->lanes, p->map.weight));
+			return KJX_OK;
+		}
+		at[0] = 1;
+	}
+	if (p->mode != KJX_NEST_MAP)
+		return kjx_reduce_run(s, p, &w);
+	for (;;) {
+		u64 n = kjx_min(p->strip, p->lanes - at[1]);
+		bool over;
+
+		kjx_phase_run(s->cpu, p, &p->map, &w, at[1], n);
+		over = kjx_spend(s, kjx_strip_cost(n, p->map.weight));
+		at[1] += n;
+		if (at[1] == p->lanes)
+			return KJX_OK;
+		if (over)
+			return KJX_AGAIN;
+	}
+}

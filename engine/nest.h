@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * A nest, decoded.
+ *
+ * Three modes share one machinery. A strip is a piece of the lanes; the loop dims are counted around it.
+ *
+ *	map	no loop dims; strips run over all points.
+ *	flat	loops: the outer kept dims; lanes: reduced dims, then inner kept dims (U points, small). A strip holds whole
+ *		multiples of U; strips are folded onto each other, then the last one's halves, down to U lanes.
+ *	inner	loops: outer kept dims, reduced dims; lanes: inner kept dims. Values are folded lane by lane. When rows are
+ *		tiny and many, the outer kept dims become lanes too.
+ *
+ * The order in which values are combined follows from mode and strip, which follow from the instruction alone.
+ *
+ * Working memory: cells (a pointer for each definition), a cursor for each view, odometers, loop counters; slots.
+ */
+#ifndef KJX_NEST_H
+#define KJX_NEST_H
+
+#include "ssa.h"
+#include "view.h"
+
+enum kjx_nest_mode { KJX_NEST_MAP, KJX_NEST_FLAT, KJX_NEST_INNER };
+
+/** struct kjx_shape - how an iteration space is run
+ * @order:	its dims, those of one point left out: @n_kept outer loops, @n_red reduced loops, @n_lane lanes
+ * @strip:	lanes of a strip (flat: a multiple of @unit)
+ * @lanes:	points of the lane dims; @rows, @red: of the two groups of loops; @unit: flat: inner kept points
+ * @w_map, ...:	work units of an element in each body
+ */
+struct kjx_shape {
+	u8 mode, n_kept, n_red, n_lane;
+	u8 order[KJX_MAX_RANK];
+	u32 strip, w_map, w_combine, w_post;
+	u64 lanes, rows, red, unit;
+};
+
+void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, struct kjx_shape *shape);
+
+/* work units of @n lanes through a body: the call of each routine costs about as much as eight elements */
+static inline u64 kjx_strip_cost(u64 n, u32 weight)
+{
+	return (n + 8) * weight;
+}
+
+/* work units of folding one strip of @strip lanes in halves */
+static inline u64 kjx_halving_cost(u64 strip, u32 weight)
+{
+	return (strip + 80) * weight;
+}
+
+/* bytes of a slot: whole cache lines, and one more, so that slots do not lie a power of two apart */
+static inline u64 kjx_slot_bytes(u64 strip, u32 log2_size)
+{
+	return kjx_align_up(strip << log2_size, 64) + (strip > 1 ? 64 : 0);
+}
+
+struct kjx_pair {
+	u16 cell, what;		/* slot or view */
+};
+
+/** struct kjx_phase - a body, decoded
+ * @dense:	cells that point at lane p of a dense view: set for each strip
+ */
+struct kjx_phase {
+	const struct kjx_micro *micro;
+	const struct kjx_pair *dense;
+	u32 n_micro, n_dense, weight, zero;
+};
+
+struct kjx_fixed {
+	u64 cell;
+	const void *data;
+};
+
+struct kjx_splat {
+	u16 cell, view, slot, zero;
+};
+
+/* a value that is reduced; entry cells of the bodies: accumulators read i, values n_acc + i, accumulators
+ * written 2 * n_acc + i */
+struct kjx_acc {
+	u16 value;		/* cell of the map body's value */
+	u8 log2_size, zero;
+};
+
+/** struct kjx_nest_plan
+ * @link_at:	offset of the link from the arena's start; 0: in the scratch
+ * @cursors, @odometers, @counters, @slots: offsets; the first three in the link, slots in the scratch
+ * @in_slots, @fixed, @splats: cells to be set when linking; splats are filled at each execution
+ * @single:	a map of a single strip: linked cells stay right
+ */
+struct kjx_nest_plan {
+	u8 mode, n_acc, n_kept, n_red;
+	u8 single, n_vary, n_views, n_odometers;
+	u32 strip, n_cells;
+	u64 lanes, unit, red;
+	struct kjx_phase map, combine, post;
+	const u64 *loop_dim;
+	const struct kjx_view *views;
+	const u8 *vary;			/* views whose cursor moves with the loops */
+	const struct kjx_pair *in_slots;
+	const struct kjx_fixed *fixed;
+	const struct kjx_splat *splats;
+	u32 n_in_slots, n_fixed, n_splats, n_slots;
+	u32 slot_bytes, cursors, counters, slots;
+	u64 link_at;
+	struct kjx_acc acc[KJX_MAX_ACCUMULATORS];
+};
+
+/* the working memory of a nest in this slice */
+struct kjx_work {
+	void **cells;
+	union kjx_cursor *cursors;
+	u64 *counters;
+	u8 *link, *slots;
+};
+
+static inline struct kjx_work kjx_nest_work(const struct kjx_slice *s, const struct kjx_nest_plan *p)
+{
+	u8 *link = p->link_at ? s->vm->arena + p->link_at : s->scratch;
+
+	return (struct kjx_work) {
+		.cells = (void **)link,
+		.cursors = (union kjx_cursor *)(link + p->cursors),
+		.counters = (u64 *)(link + p->counters),
+		.link = link,
+		.slots = s->scratch + p->slots,
+	};
+}
+
+static inline u8 *kjx_slot(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 slot)
+{
+	return w->slots + (u64)slot * p->slot_bytes;
+}
+
+/* run a body on @n lanes from @lane on */
+void kjx_phase_run(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_phase *phase,
+		   const struct kjx_work *w, u64 lane, u64 n);
+
+enum kjx_status kjx_reduce_run(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w);
+
+#endif

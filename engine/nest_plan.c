@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Decoding of a nest: what each load and store comes down to.
+ *
+ * A load of a dense view is a pointer that moves with the strips; of one element, a strip filled once for each
+ * execution, or while preparing when the element is a constant; anything else is gathered. A store to a dense
+ * view vanishes when the micro-operation that makes its value can write right there.
+ *
+ * What makes this delicate is a tensor that is both loaded and stored (in place; the verifier has seen that the
+ * views are the same). Such a load stays a pointer only if no store hits the tensor before the pointer's last
+ * use; and a value is made in place only if every such load comes before it and is last used by it at the latest.
+ */
+#include "nest.h"
+
+/* a decoding in progress */
+struct decoder {
+	struct kjx_builder *b;
+	const struct kjx_nest *insn;
+	struct kjx_shape shape;
+	struct kjx_nest_plan *plan;
+	struct kjx_view *views;
+	struct kjx_ssa ssa;
+	u64 *clash;		/* by view: the stored views that may touch its memory */
+	u16 *stored_at;		/* by view: the store in this phase, or SEVERAL, or NONE */
+	u16 *cell;		/* by view: the definition that holds its one element, or NONE */
+	struct kjx_pair *pairs;	/* dense ones of all phases, then in_slots */
+	u32 n_pairs;
+	struct kjx_fixed *fixed;
+	struct kjx_splat *splats;
+};
+
+#define NONE 0xffff
+#define SEVERAL 0xfffe
+
+static u32 link_offset(u32 *next, u64 bytes)
+{
+	u32 at = *next;
+
+	*next += (u32)bytes;
+	return at;
+}
+
+/* the loop part of a view: what each loop step adds to its cursor */
+static bool view_loops(struct decoder *d, struct kjx_view *v, const u64 *dims, const s64 *strides)
+{
+	const struct kjx_shape *shape = &d->shape;
+	u32 n = (u32)shape->n_kept + shape->n_red, log2 = v->is_iota ? 0 : v->place.log2_size, k;
+	s64 *delta = kjx_build(d->b, (n + 2) * sizeof(*delta));
+	u64 wrap = 0, moves = 0;
+
+	for (k = n; k--;) {
+		u64 stride = (u64)strides[shape->order[k]] << log2;
+
+		delta[k] = (s64)(stride - wrap);
+		wrap += (dims[shape->order[k]] - 1) * stride;
+		moves |= stride;
+		if (k == shape->n_kept) {
+			delta[n + 1] = (s64)(0 - wrap);
+			wrap = 0;
+		}
+	}
+	delta[n] = (s64)(0 - wrap);
+	v->delta = delta;
+	return moves != 0;
+}
+
+static void decode_views(struct decoder *d)
+{
+	const struct kjx_nest *insn = d->insn;
+	const u64 *dims = kjx_nest_dims(insn);
+	struct kjx_nest_plan *plan = d->plan;
+	u32 n_loops = (u32)d->shape.n_kept + d->shape.n_red, i;
+	u8 *vary = kjx_build(d->b, insn->n_operands);
+
+	d->views = kjx_build(d->b, insn->n_operands * sizeof(*d->views));
+	for (i = 0; i < insn->n_operands; i++) {
+		const struct kjx_operand *o = kjx_nest_operand(insn, i);
+		struct kjx_view *v = &d->views[i];
+
+		v->is_iota = o->tensor == KJX_NO_TENSOR;
+		if (v->is_iota)
+			v->place.offset = o->offset;
+		else
+			kjx_place_set(d->b->image, &v->place, o->tensor, o->offset);
+		kjx_view_lanes(d->b, v, dims, kjx_strides(o), d->shape.order + n_loops, d->shape.n_lane);
+		v->in_loops = view_loops(d, v, dims, kjx_strides(o));
+		if (v->in_loops)
+			vary[plan->n_vary++] = (u8)i;
+	}
+	plan->views = d->views;
+	plan->vary = vary;
+	plan->n_views = insn->n_operands;
+}
+
+/* which stored views may touch the memory of each view */
+static void find_clashes(struct decoder *d)
+{
+	const struct kjx_nest *insn = d->insn;
+	const struct kjx_uop *u = d->b->image->uops + insn->body;
+	u32 n = (u32)insn->n_map + insn->n_combine + insn->n_post, i, k;
+	u64 stored = 0;
+
+	d->clash = kjx_build(d->b, insn->n_operands * sizeof(*d->clash));
+	d->stored_at = kjx_build(d->b, insn->n_operands * sizeof(*d->stored_at));
+	d->cell = kjx_build(d->b, insn->n_operands * sizeof(*d->cell));
+	for (i = 0; i < n; i++)
+		if (kjx_uop_op(&u[i]) == KJX_OP_STORE)
+			stored |= 1ull << u[i].imm;
+	for (i = 0; i < insn->n_operands; i++) {
+		u32 tensor = kjx_nest_operand(insn, i)->tensor;
+
+		d->cell[i] = NONE;
+		for (k = 0; k < insn->n_operands && tensor != KJX_NO_TENSOR; k++)
+			if ((stored >> k & 1) && kjx_may_overlap(d->b, tensor, kjx_nest_operand(insn, k)->tensor))
+				d->clash[i] |= 1ull << k;
+	}
+}
+
+static void own_micro(struct decoder *d, u32 kind, u32 dst, u32 view)
+{
+	kjx_ssa_micro(&d->ssa, NULL, dst, 0, view, kind, 0);
+}
+
+/* does a body on lanes that are always just lane 0 see one element, whatever the strides? */
+static bool is_one_lane(const struct decoder *d, bool post)
+{
+	return d->shape.lanes == 1 || (post && d->shape.mode == KJX_NEST_FLAT && d->shape.unit == 1);
+}
+
+/* strips that are the same in every execution: the plan keeps them */
+static void fix(struct decoder *d, u32 def, const void *data)
+{
+	struct kjx_fixed *f = &d->fixed[d->plan->n_fixed++];
+
+	f->cell = def;
+	f->data = data;
+	d->ssa.def[def].wants_slot = 0;
+}
+
+static void fix_constant(struct decoder *d, u32 def, const struct kjx_view *v)
+{
+	const u8 *from = d->b->image->constants + v->place.offset;
+	u64 size = 1ull << v->place.log2_size, n = d->shape.strip, i;
+	u8 *strip = kjx_build(d->b, n * size);
+
+	for (i = 0; i < n; i++)
+		kjx_memcpy(strip + i * size, from, size);
+	fix(d, def, strip);
+}
+
+static void fix_iota(struct decoder *d, u32 def, const struct kjx_view *v, u32 log2)
+{
+	struct kjx_odometer o = { .lane = ~0ull };
+	u8 *strip = kjx_build(d->b, (u64)d->shape.strip << log2);
+	u64 lane;
+	s64 offset, stride;
+
+	for (lane = 0; lane < d->shape.strip; lane++) {
+		u64 value;
+
+		kjx_view_run(v, &o, lane, 1, &offset, &stride);
+		value = (u64)v->place.offset + (u64)offset;
+		if (log2 == 2)
+			((u32 *)strip)[lane] = (u32)value;
+		else
+			((u64 *)strip)[lane] = value;
+	}
+	fix(d, def, strip);
+}
+
+static void load(struct decoder *d, const struct kjx_uop *u, bool post)
+{
+	const struct kjx_view *v = &d->views[u->imm];
+	bool still = v->lanes == KJX_LANES_SCALAR && !v->in_loops && !d->clash[u->imm];
+	u32 def;
+
+	if (still && d->cell[u->imm] != NONE) {
+		d->ssa.reg[u->dst] = d->cell[u->imm];
+		return;
+	}
+	def = kjx_ssa_def(&d->ssa, v->place.log2_size, true);
+	d->ssa.reg[u->dst] = (u16)def;
+	if (is_one_lane(d, post) || v->lanes == KJX_LANES_DENSE) {
+		own_micro(d, KJX_MICRO_LOAD, def, u->imm);
+	} else if (still) {
+		d->cell[u->imm] = (u16)def;
+		d->ssa.def[def].last = KJX_LIVE_OUT;
+		if (v->place.base == KJX_BASE_CONSTANT) {
+			fix_constant(d, def, v);
+		} else {
+			struct kjx_splat *splat = &d->splats[d->plan->n_splats++];
+
+			d->ssa.def[def].wants_slot = 0;
+			splat->cell = (u16)def;
+			splat->view = u->imm;
+		}
+	} else {
+		own_micro(d, v->lanes == KJX_LANES_SCALAR ? KJX_MICRO_SPLAT : KJX_MICRO_LOAD, def, u->imm);
+	}
+}
+
+static void iota(struct decoder *d, const struct kjx_uop *u)
+{
+	const struct kjx_view *v = &d->views[u->imm];
+	u32 log2 = kjx_log2_size(kjx_uop_dtype(u));
+	u32 def = kjx_ssa_def(&d->ssa, log2, true);
+
+	d->ssa.reg[u->dst] = (u16)def;
+	if (d->cell[u->imm] == NONE && !v->in_loops && d->shape.lanes == d->shape.strip) {
+		d->cell[u->imm] = (u16)def;	/* one such strip for each view: its bytes are counted */
+		d->ssa.def[def].last = KJX_LIVE_OUT;
+		fix_iota(d, def, v, log2);
+		return;
+	}
+	own_micro(d, log2 == 2 ? KJX_MICRO_IOTA32 : KJX_MICRO_IOTA64, def, u->imm);
+}
+
+static void store(struct decoder *d, const struct kjx_uop *u)
+{
+	u16 *at = &d->stored_at[u->imm];
+
+	*at = *at == NONE ? (u16)d->ssa.n_micro : SEVERAL;
+	kjx_ssa_micro(&d->ssa, NULL, 0, d->ssa.reg[u->a], u->imm, KJX_MICRO_STORE, 1);
+}
+
+/* is one of the tensors that a view may touch written to after micro-operation @from and before @to? */
+static bool written_between(const struct decoder *d, u32 view, u32 from, u32 to)
+{
+	u64 rest;
+
+	if (to == KJX_LIVE_OUT && d->clash[view])	/* a value to be reduced: the post body may store */
+		return true;
+	for (rest = d->clash[view]; rest; rest &= rest - 1) {
+		u32 at = d->stored_at[__builtin_ctzll(rest)];
+
+		if (at == SEVERAL || (at != NONE && at > from && at < to))
+			return true;
+	}
+	return false;
+}
+
+/* may the value of store @at be made right in the tensor, in the phase that begins at @first? */
+static bool in_place(const struct decoder *d, u32 first, u32 at, bool post)
+{
+	const struct kjx_micro *store = &d->ssa.micro[at];
+	const struct kjx_def *value = &d->ssa.def[store->a];
+	u32 view = store->b, i;
+
+	if (!is_one_lane(d, post) && d->views[view].lanes != KJX_LANES_DENSE)
+		return false;
+	if (!value->wants_slot || value->at < first || !d->ssa.micro[value->at].fn || d->stored_at[view] != at)
+		return false;
+	for (i = 0; i < d->insn->n_operands; i++)	/* other stores that touch it */
+		if (i != view && d->stored_at[i] != NONE && (d->clash[i] >> view & 1))
+			return false;
+	for (i = first; i < d->ssa.n_micro; i++) {
+		const struct kjx_micro *m = &d->ssa.micro[i];
+
+		if (m->fn || m->c > KJX_MICRO_SPLAT || !(d->clash[m->b] >> view & 1))
+			continue;
+		if (i > value->at || d->ssa.def[m->dst].last > value->at ||
+		    d->ssa.def[m->dst].log2_size != value->log2_size)
+			return false;
+	}
+	return true;
+}
+
+static void dense(struct decoder *d, u32 def, u32 view)
+{
+	d->pairs[d->n_pairs++] = (struct kjx_pair) { .cell = (u16)def, .what = (u16)view };
+	d->ssa.def[def].wants_slot = 0;
+}
+
+/* loads and stores of the phase from @first on: which are only pointers. Stores first: they decide on clashes as
+ * the program has them. */
+static void place(struct decoder *d, u32 first, bool post)
+{
+	struct kjx_ssa *s = &d->ssa;
+	u32 i;
+
+	for (i = first; i < s->n_micro; i++) {
+		struct kjx_micro *m = &s->micro[i];
+
+		if (m->fn || m->c != KJX_MICRO_LOAD)
+			continue;
+		if (written_between(d, m->b, i, s->def[m->dst].last))
+			m->c = KJX_MICRO_LOAD_COPY;
+	}
+	for (i = first; i < s->n_micro; i++) {
+		struct kjx_micro *m = &s->micro[i];
+
+		if (!m->fn && m->c == KJX_MICRO_STORE && in_place(d, first, i, post)) {
+			dense(d, m->a, m->b);
+			m->c = KJX_MICRO_NONE;
+		} else if (!m->fn && m->c == KJX_MICRO_LOAD &&
+			   (is_one_lane(d, post) || d->views[m->b].lanes == KJX_LANES_DENSE)) {
+			dense(d, m->dst, m->b);
+			m->c = KJX_MICRO_NONE;
+		}
+	}
+}
+
+/* the definitions that hold the accumulators when the combine body is through become the accumulators' cells */
+static void pin(struct decoder *d, u32 first)
+{
+	struct kjx_ssa *s = &d->ssa;
+	u32 n = d->insn->n_acc, i, k;
+	u16 result[KJX_MAX_ACCUMULATORS];
+
+	for (i = 0; i < n; i++) {
+		result[i] = s->reg[i];
+		if (result[i] < n)
+			s->def[result[i]].last = KJX_LIVE_OUT;
+	}
+	for (i = 0; i < n; i++) {	/* accumulators that change places go through a slot */
+		if (result[i] < n && result[i] != i) {
+			u32 log2 = s->def[result[i]].log2_size, def = kjx_ssa_def(s, log2, true);
+
+			s->def[def].last = KJX_LIVE_OUT;
+			kjx_ssa_micro(s, NULL, def, result[i], log2, KJX_MICRO_COPY, 1);
+			result[i] = (u16)def;
+		}
+	}
+	for (i = 0; i < n; i++) {
+		struct kjx_def *def = &s->def[result[i]];
+		u16 written = (u16)(2 * n + i);
+
+		if (result[i] < 3 * n || !def->wants_slot || def->at < first || !s->micro[def->at].fn ||
+		    s->def[i].last > def->at) {
+			kjx_ssa_micro(s, NULL, written, result[i], s->def[written].log2_size, KJX_MICRO_COPY, 1);
+			continue;
+		}
+		def->wants_slot = 0;
+		for (k = first; k < s->n_micro; k++) {
+			struct kjx_micro *m = &s->micro[k];
+
+			if (m->dst == result[i] && (m->fn || m->c != KJX_MICRO_STORE))
+				m->dst = written;
+			if (m->a == result[i] && (m->fn || m->c >= KJX_MICRO_STORE))
+				m->a = written;
+			if (m->b == result[i] && m->fn)
+				m->b = written;
+			if (m->c == result[i] && m->fn)
+				m->c = written;
+		}
+	}
+}
+
+static void decode_phase(struct decoder *d, struct kjx_phase *phase, u32 uop, u32 n, u32 weight)
+{
+	const struct kjx_uop *u = d->b->image->uops + d->insn->body + uop;
+	struct kjx_ssa *s = &d->ssa;
+	u32 first = s->n_micro, first_pair = d->n_pairs, i, kept = first;
+	bool post = phase == &d->plan->post;
+
+	for (i = 0; i < d->insn->n_operands; i++)
+		d->stored_at[i] = NONE;
+	for (i = 0; i < n; i++) {
+		switch (kjx_uop_op(&u[i])) {
+		case KJX_OP_LOAD:
+			load(d, &u[i], post);
+			break;
+		case KJX_OP_STORE:
+			store(d, &u[i]);
+			break;
+		case KJX_OP_IOTA:
+			iota(d, &u[i]);
+			break;
+		default:
+			kjx_ssa_uop(s, &u[i]);
+		}
+	}
+	if (phase == &d->plan->map) {
+		for (i = 0; i < d->insn->n_acc; i++) {
+			u32 value = s->reg[d->insn->n_acc + i];
+
+			d->plan->acc[i].value = (u16)value;
+			d->plan->acc[i].log2_size = s->def[value].log2_size;
+			s->def[value].last = KJX_LIVE_OUT;
+		}
+	}
+	place(d, first, post);
+	if (phase == &d->plan->combine)
+		pin(d, first);
+	kjx_ssa_slots(s, first);
+
+	phase->micro = s->micro + first;
+	phase->dense = d->pairs + first_pair;
+	phase->n_dense = d->n_pairs - first_pair;
+	phase->weight = weight;
+	for (i = first; i < s->n_micro; i++)
+		if (s->micro[i].fn || s->micro[i].c != KJX_MICRO_NONE)
+			s->micro[kept++] = s->micro[i];
+	phase->n_micro = kept - first;
+}
+
+/* what a reduction's bodies find in registers at their entry */
+static void enter(struct decoder *d, u32 values)
+{
+	u32 n = d->insn->n_acc, i;
+
+	for (i = 0; i < n; i++) {
+		d->ssa.reg[i] = (u16)i;
+		if (values)
+			d->ssa.reg[n + i] = (u16)(n + i);
+	}
+}
+
+static void entry_cells(struct decoder *d)
+{
+	u32 i;
+
+	for (i = 0; i < 3u * d->insn->n_acc; i++)
+		kjx_ssa_def(&d->ssa, 0, false);
+}
+
+/* where everything lies, now that all is counted */
+static void lay_out(struct decoder *d)
+{
+	struct kjx_nest_plan *plan = d->plan;
+	struct kjx_ssa *s = &d->ssa;
+	u32 next = 0, i;
+
+	plan->n_slots = s->slots + d->insn->n_acc;	/* the accumulators' come after the bodies' */
+	for (i = 0; i < plan->n_splats; i++)
+		d->splats[i].slot = (u16)plan->n_slots++;
+	plan->in_slots = d->pairs + d->n_pairs;
+	for (i = 3u * d->insn->n_acc; i < s->n_def; i++)
+		if (s->def[i].slot != KJX_NO_SLOT)
+			d->pairs[d->n_pairs + plan->n_in_slots++] =
+				(struct kjx_pair) { .cell = (u16)i, .what = s->def[i].slot };
+	for (i = 0; i < plan->n_splats; i++)
+		d->pairs[d->n_pairs + plan->n_in_slots++] =
+			(struct kjx_pair) { .cell = d->splats[i].cell, .what = d->splats[i].slot };
+
+	plan->n_cells = s->n_def;
+	plan->slot_bytes = (u32)kjx_slot_bytes(d->shape.strip,
+		kjx_uops_log2(d->b->image->uops + d->insn->body,
+			      (u32)d->insn->n_map + d->insn->n_combine + d->insn->n_post));
+	link_offset(&next, plan->n_cells * sizeof(void *));
+	plan->cursors = link_offset(&next, plan->n_views * sizeof(union kjx_cursor));
+	plan->counters = link_offset(&next, ((u64)plan->n_kept + plan->n_red) * sizeof(u64));
+	for (i = 0; i < plan->n_views; i++)
+		if (d->views[i].lanes == KJX_LANES_RUNS)
+			d->views[i].odometer = link_offset(&next, 24 + 8ull * (d->views[i].n_dims - 1));
+	plan->slots = d->b->in_while ? 0 : (u32)kjx_align_up(next, 64);
+	if (d->b->in_while) {
+		plan->link_at = d->b->link;
+		d->b->link += kjx_nest_link_bytes(d->b->image, d->insn);
+	}
+}
+
+const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct kjx_nest *insn)
+{
+	u64 uops = (u64)insn->n_map + insn->n_combine + insn->n_post, cells = uops + 4ull * insn->n_acc;
+	const u64 *dims = kjx_nest_dims(insn);
+	struct kjx_nest_plan *plan = kjx_build(b, sizeof(*plan));
+	struct decoder d = { .b = b, .insn = insn, .plan = plan };
+	const struct kjx_shape *shape = &d.shape;
+	u64 *loop_dim;
+	u32 i;
+
+	kjx_nest_shape(b->image, insn, &d.shape);
+	*plan = (struct kjx_nest_plan) {
+		.mode = shape->mode, .n_acc = insn->n_acc, .n_kept = shape->n_kept, .n_red = shape->n_red,
+		.single = shape->mode == KJX_NEST_MAP && shape->strip == shape->lanes,
+		.strip = shape->strip, .lanes = shape->lanes, .unit = shape->unit, .red = shape->red,
+	};
+	plan->loop_dim = loop_dim = kjx_build(b, 8ull * (shape->n_kept + shape->n_red));
+	for (i = 0; i < (u32)shape->n_kept + shape->n_red; i++)
+		loop_dim[i] = dims[shape->order[i]];
+	decode_views(&d);
+	find_clashes(&d);
+
+	d.ssa.cpu = b->cpu;
+	d.ssa.micro = kjx_build(b, (uops + 2ull * insn->n_acc) * sizeof(struct kjx_micro));
+	d.ssa.def = kjx_build(b, cells * sizeof(struct kjx_def));
+	d.pairs = kjx_build(b, (uops + cells) * sizeof(struct kjx_pair));
+	plan->fixed = d.fixed = kjx_build(b, insn->n_operands * sizeof(*d.fixed));
+	plan->splats = d.splats = kjx_build(b, insn->n_operands * sizeof(*d.splats));
+
+	entry_cells(&d);
+	decode_phase(&d, &plan->map, 0, insn->n_map, shape->w_map);
+	for (i = 0; i < insn->n_acc; i++) {
+		u32 log2 = plan->acc[i].log2_size;
+
+		d.ssa.def[i].log2_size = (u8)log2;
+		d.ssa.def[insn->n_acc + i].log2_size = (u8)log2;
+		d.ssa.def[2 * insn->n_acc + i].log2_size = (u8)log2;
+		d.ssa.def[i].last = 0;
+	}
+	if (insn->n_acc) {
+		enter(&d, 1);
+		decode_phase(&d, &plan->combine, insn->n_map, insn->n_combine, shape->w_combine);
+		enter(&d, 0);
+		decode_phase(&d, &plan->post, (u32)insn->n_map + insn->n_combine, insn->n_post, shape->w_post);
+	}
+	lay_out(&d);
+	return plan;
+}

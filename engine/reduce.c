@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Reductions: values are folded strip onto strip into the accumulators, in flat mode the last strip then in halves.
+ *
+ * Cells of the combine body: accumulators are read through cell i and written through cell 2 * n_acc + i. Usually
+ * both point at the accumulator's slot; a row that fits one strip is first folded right from where its values lie.
+ *
+ * Progress: at[1] = lane; at[2] = 1 while accumulators hold something (inner mode: in the middle of the reduced loop);
+ * counters and cursors, in the link, survive between slices.
+ */
+#include "nest.h"
+
+static void *acc_slot(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 i)
+{
+	return kjx_slot(p, w, p->n_slots - p->n_splats - p->n_acc + i);
+}
+
+/* Step the loops [from, to); false when they are through, and at their beginning again. */
+static bool step(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 from, u32 to, u32 group)
+{
+	u32 n = (u32)p->n_kept + p->n_red, k, i;
+
+	for (k = to; k > from; k--) {
+		if (++w->counters[k - 1] < p->loop_dim[k - 1])
+			break;
+		w->counters[k - 1] = 0;
+	}
+	for (i = 0; i < p->n_vary; i++) {
+		const s64 *delta = p->views[p->vary[i]].delta;
+
+		w->cursors[p->vary[i]].value += (u64)(k > from ? delta[k - 1] : delta[n + group]);
+	}
+	return k > from;
+}
+
+/* the strip's values become the accumulators: pointed at (when the fold reads them before the next strip), or copied */
+static void take(const struct kjx_nest_plan *p, const struct kjx_work *w, u64 n, bool copy)
+{
+	u32 i;
+
+	for (i = 0; i < p->n_acc; i++) {
+		void *value = w->cells[p->acc[i].value], *slot = acc_slot(p, w, i);
+
+		if (copy)
+			kjx_memcpy(slot, value, n << p->acc[i].log2_size);
+		w->cells[i] = copy ? slot : value;
+		w->cells[2u * p->n_acc + i] = slot;
+	}
+}
+
+static void fold(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_work *w, u64 n)
+{
+	u32 i;
+
+	for (i = 0; i < p->n_acc; i++)
+		w->cells[p->n_acc + i] = w->cells[p->acc[i].value];
+	kjx_phase_run(cpu, p, &p->combine, w, 0, n);
+}
+
+/* fold the accumulators' upper half onto the lower until @unit lanes are left of @n, a multiple of it */
+static void halve(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_work *w, u64 n, u64 unit)
+{
+	u64 rows = n / unit;
+
+	while (rows > 1) {
+		u64 half = rows / 2, up = rows - half;
+		u32 i;
+
+		for (i = 0; i < p->n_acc; i++)
+			w->cells[p->n_acc + i] = (u8 *)w->cells[i] + ((up * unit) << p->acc[i].log2_size);
+		kjx_phase_run(cpu, p, &p->combine, w, 0, half * unit);
+		for (i = 0; i < p->n_acc; i++) {
+			u8 *slot = acc_slot(p, w, i), *from = w->cells[i];
+			u64 middle = (half * unit) << p->acc[i].log2_size;
+
+			if (up > half && from != slot)
+				kjx_memcpy(slot + middle, from + middle, unit << p->acc[i].log2_size);
+			w->cells[i] = slot;
+		}
+		rows = up;
+	}
+}
+
+static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u64 *at = s->vm->at;
+
+	for (;;) {
+		bool over = false;
+
+		while (at[1] < p->lanes) {
+			u64 n = kjx_min(p->strip, p->lanes - at[1]);
+
+			kjx_phase_run(s->cpu, p, &p->map, w, at[1], n);
+			if (!at[1])
+				take(p, w, n, n < p->lanes);
+			else
+				fold(s->cpu, p, w, n);
+			over = kjx_spend(s, kjx_strip_cost(n, p->map.weight + p->combine.weight));
+			at[1] += n;
+			if (over && at[1] < p->lanes)
+				return KJX_AGAIN;
+		}
+		halve(s->cpu, p, w, p->strip, p->unit);
+		kjx_phase_run(s->cpu, p, &p->post, w, 0, p->unit);
+		over = kjx_spend(s, kjx_halving_cost(p->strip, p->combine.weight) +
+				    kjx_strip_cost(p->unit, p->post.weight));
+		at[1] = 0;
+		if (!step(p, w, 0, p->n_kept, 0))
+			return KJX_OK;
+		if (over)
+			return KJX_AGAIN;
+	}
+}
+
+static enum kjx_status inner(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u32 first = p->n_kept, end = first + p->n_red;
+	u64 *at = s->vm->at;
+
+	for (;;) {
+		u64 n = kjx_min(p->strip, p->lanes - at[1]);
+		bool over;
+
+		for (;;) {
+			kjx_phase_run(s->cpu, p, &p->map, w, at[1], n);
+			if (!at[2])
+				take(p, w, n, p->red > 1);
+			else
+				fold(s->cpu, p, w, n);
+			over = kjx_spend(s, kjx_strip_cost(n, p->map.weight + p->combine.weight));
+			at[2] = 1;
+			if (!step(p, w, first, end, 1))
+				break;
+			if (over)
+				return KJX_AGAIN;
+		}
+		kjx_phase_run(s->cpu, p, &p->post, w, at[1], n);
+		over |= kjx_spend(s, kjx_strip_cost(n, p->post.weight));
+		at[2] = 0;
+		at[1] += n;
+		if (at[1] == p->lanes) {
+			at[1] = 0;
+			if (!step(p, w, 0, p->n_kept, 0))
+				return KJX_OK;
+		}
+		if (over)
+			return KJX_AGAIN;
+	}
+}
+
+enum kjx_status kjx_reduce_run(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	return p->mode == KJX_NEST_FLAT ? flat(s, p, w) : inner(s, p, w);
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Lanes of views (view.h): merging of dims at prepare time; strips moved run by run.
+ *
+ * Lane dims merge where the outer one's stride continues the inner one, so most views end up with one dim and need
+ * no odometer at all. Offsets are computed modulo 2^64: for tensors the verifier has bounded them, iotas wrap.
+ */
+#include "view.h"
+
+void kjx_view_lanes(struct kjx_builder *b, struct kjx_view *v, const u64 *dims, const s64 *strides, const u8 *order,
+		    u32 n)
+{
+	u64 *dim = kjx_build(b, (n + 1) * sizeof(*dim));
+	s64 *stride = kjx_build(b, (n + 1) * sizeof(*stride));
+	u32 log2 = v->is_iota ? 0 : v->place.log2_size;
+	u32 i, k = 0;
+
+	for (i = 0; i < n; i++) {
+		u64 d = dims[order[i]];
+		s64 s = (s64)((u64)strides[order[i]] << log2);
+
+		if (k && (u64)stride[k - 1] == (u64)s * d) {
+			dim[k - 1] *= d;
+			stride[k - 1] = s;
+		} else {
+			dim[k] = d;
+			stride[k++] = s;
+		}
+	}
+	if (!k) {		/* one lane */
+		dim[0] = 1;
+		stride[0] = 1ll << log2;
+		k = 1;
+	}
+	v->dim = dim;
+	v->stride = stride;
+	v->n_dims = (u8)k;
+	if (k > 1)
+		v->lanes = KJX_LANES_RUNS;
+	else if (!v->is_iota && stride[0] == 1ll << log2)
+		v->lanes = KJX_LANES_DENSE;
+	else if (!stride[0])
+		v->lanes = KJX_LANES_SCALAR;
+	else
+		v->lanes = KJX_LANES_STRIDED;
+}
+
+void kjx_odometer_seek(const struct kjx_view *v, struct kjx_odometer *o, u64 lane)
+{
+	u32 d = v->n_dims - 1u;
+	u64 rest = lane;
+
+	o->lane = lane;
+	o->run = 0;
+	o->inner = 0;
+	if (!lane) {
+		kjx_memset(o->index, 0, d * sizeof(o->index[0]));
+		return;
+	}
+	o->inner = rest % v->dim[d];
+	rest /= v->dim[d];
+	while (d--) {
+		o->index[d] = d ? rest % v->dim[d] : rest;
+		rest /= v->dim[d];
+		o->run = (s64)((u64)o->run + o->index[d] * (u64)v->stride[d]);
+	}
+}
+
+/* the innermost dim is through: on to the next run; after the last one, back to lane 0 */
+void kjx_odometer_carry(const struct kjx_view *v, struct kjx_odometer *o)
+{
+	u32 d = v->n_dims - 1u;
+	u64 run = (u64)o->run;
+
+	o->inner = 0;
+	while (d--) {
+		run += (u64)v->stride[d];
+		if (++o->index[d] < v->dim[d]) {
+			o->run = (s64)run;
+			return;
+		}
+		run -= v->dim[d] * (u64)v->stride[d];
+		o->index[d] = 0;
+	}
+	o->run = 0;
+	o->lane = 0;
+}
+
+void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct kjx_odometer *o, const u8 *cursor,
+		     u64 lane, u64 n, void *to)
+{
+	u32 log2 = v->place.log2_size;
+	u8 *dst = to;
+
+	while (n) {
+		s64 offset, stride;
+		u64 m = kjx_view_run(v, o, lane, n, &offset, &stride);
+
+		cpu->move(dst, 1ll << log2, cursor + offset, stride, m, log2);
+		dst += m << log2;
+		lane += m;
+		n -= m;
+	}
+}
+
+void kjx_view_scatter(const struct kjx_cpu *cpu, const struct kjx_view *v, struct kjx_odometer *o, u8 *cursor,
+		      u64 lane, u64 n, const void *from)
+{
+	u32 log2 = v->place.log2_size;
+	const u8 *src = from;
+
+	while (n) {
+		s64 offset, stride;
+		u64 m = kjx_view_run(v, o, lane, n, &offset, &stride);
+
+		cpu->move(cursor + offset, stride, src, 1ll << log2, m, log2);
+		src += m << log2;
+		lane += m;
+		n -= m;
+	}
+}
+
+void kjx_view_iota(const struct kjx_cpu *cpu, const struct kjx_view *v, struct kjx_odometer *o, u64 cursor, u64 lane,
+		   u64 n, u32 log2, void *to)
+{
+	u8 *dst = to;
+
+	while (n) {
+		s64 offset, stride;
+		u64 m = kjx_view_run(v, o, lane, n, &offset, &stride);
+
+		if (log2 == 2)
+			cpu->iota32((s32 *)dst, (s64)(cursor + (u64)offset), stride, m);
+		else
+			cpu->iota64((s64 *)dst, (s64)(cursor + (u64)offset), stride, m);
+		dst += m << log2;
+		lane += m;
+		n -= m;
+	}
+}
+
+void kjx_splat(const struct kjx_cpu *cpu, void *to, const void *from, u64 n, u32 log2_size)
+{
+	cpu->move(to, 1ll << log2_size, from, 0, n, log2_size);
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * The interpreter: steps one after the other, in slices.
+ *
+ * Invariants between steps: vm->at[] is zero; vm->region[d].trips counts the iterations of the while at depth d. A
+ * handler that returns KJX_AGAIN or KJX_WAITING is called again for the same step with vm->at[] and its scratch as
+ * it left them. Work is counted at the same places however a run is sliced, so running out of fuel is reproducible.
+ */
+#include "plan.h"
+
+void kjx_start(struct kjx_vm *vm, const struct kjx_plan *plan, void *arena, u8 *const *inputs, u8 *const *outputs,
+	       struct kjx_exchange_board *board, u32 lane, u64 fuel)
+{
+	vm->plan = plan;
+	vm->arena = arena;
+	vm->inputs = inputs;
+	vm->outputs = outputs;
+	vm->board = board;
+	vm->fuel = fuel;
+	vm->used = 0;
+	vm->lane = lane;
+	vm->pc = 0;
+	vm->depth = 0;
+	vm->status = KJX_OK;
+	vm->turn = 0;
+	kjx_memset(vm->at, 0, sizeof(vm->at));
+}
+
+/* an outermost while is entered: link what is inside, up to its end */
+static void link_region(struct kjx_slice *s, const struct kjx_step *step, const struct kjx_step *end)
+{
+	for (; step != end; step++)
+		if (step->opcode == KJX_OPCODE_NEST)
+			kjx_nest_link(s, step->plan);
+}
+
+static u32 choose(const struct kjx_slice *s, const struct kjx_control *c)
+{
+	s32 index = *(const s32 *)kjx_address(s, &c->place);
+	u64 n = c->n_branches;
+	/* negative ones are large; clamped without a branch: what is speculated stays in the table */
+	u64 in_range = kjx_index_nospec((u32)index, n);
+	u64 outside = 0 - (u64)((u32)index >= n);
+
+	return c->target[in_range | (outside & (n - 1))];
+}
+
+static enum kjx_status run_long(struct kjx_slice *s, const struct kjx_step *step)
+{
+	switch (step->opcode) {
+	case KJX_OPCODE_DOT:
+		return kjx_dot_run(s, step->plan);
+	case KJX_OPCODE_GATHER:
+		return kjx_gather_run(s, step->plan);
+	case KJX_OPCODE_SCATTER:
+		return kjx_scatter_run(s, step->plan);
+	case KJX_OPCODE_SORT:
+		return kjx_sort_run(s, step->plan);
+	default:
+		return kjx_exchange_run(s, step->plan);
+	}
+}
+
+static enum kjx_status run_steps(struct kjx_slice *s)
+{
+	struct kjx_vm *vm = s->vm;
+	const struct kjx_step *steps = vm->plan->steps, *step;
+	const u32 n = vm->plan->n_steps;
+	u32 pc = vm->pc;
+	enum kjx_status status = KJX_OK;
+
+	while (pc != n) {
+		if (s->spent >= s->limit) {
+			status = KJX_AGAIN;
+			break;
+		}
+		step = &steps[pc];
+		switch (step->opcode) {
+		case KJX_OPCODE_NEST:
+			status = kjx_nest_run(s, step->plan);
+			break;
+		case KJX_OPCODE_WHILE:
+			if (step->flags & KJX_STEP_OUTERMOST)
+				link_region(s, step + 1, &steps[step->target]);
+			vm->region[step->region].trips = 0;
+			break;
+		case KJX_OPCODE_DO: {
+			const struct kjx_control *c = step->plan;
+
+			if (!*kjx_address(s, &c->place)) {
+				s->spent++;
+				pc = step->target;
+				continue;
+			}
+			if (vm->region[step->region].trips == c->trips && c->trips) {
+				status = KJX_TOO_MANY_TRIPS;
+				break;
+			}
+			vm->region[step->region].trips++;
+			break;
+		}
+		case KJX_OPCODE_CASE:
+			s->spent++;
+			pc = choose(s, step->plan);
+			continue;
+		case KJX_OPCODE_BRANCH:
+		case KJX_OPCODE_END:
+			s->spent++;
+			pc = step->target;
+			continue;
+		default:
+			status = run_long(s, step);
+		}
+		if (status != KJX_OK)
+			break;
+		s->spent++;
+		pc++;
+		if (vm->at[0] | vm->at[1] | vm->at[2] | vm->at[3])
+			kjx_memset(vm->at, 0, sizeof(vm->at));
+	}
+	vm->pc = pc;
+	return status;
+}
+
+enum kjx_status kjx_run(struct kjx_vm *vm, u64 budget)
+{
+	struct kjx_slice s = {
+		.vm = vm,
+		.cpu = vm->plan->cpu,
+		.limit = kjx_min(kjx_max(budget, 1), vm->fuel),
+		.scratch = vm->arena + vm->plan->scratch,
+		.bases = { (u8 *const *)&vm->arena, vm->inputs, vm->outputs, (u8 *const *)&vm->plan->constants },
+	};
+	enum kjx_status status;
+
+	if (vm->status != KJX_OK)
+		return vm->status;
+	status = run_steps(&s);
+	vm->used += s.spent;
+	if (vm->fuel != ~0ull) {
+		vm->fuel -= kjx_min(s.spent, vm->fuel);
+		if (status == KJX_AGAIN && !vm->fuel)
+			status = KJX_OUT_OF_FUEL;
+	}
+	if (status > KJX_WAITING)
+		vm->status = status;
+	return status;
+}

@@ -1,0 +1,212 @@
+"""The engine, driven through its C API: programs are assembled in Python, verified, prepared and run in slices.
+
+A shared library is built from ``engine/engine.mk`` with the scalar table (and the others, when ``KJX_TEST_CPU`` names
+one). ``KJX_SANITIZE=1`` builds it with the address and undefined-behaviour sanitizers; Python then has to be
+started with ``LD_PRELOAD`` of gcc's libasan (see ``tests/engine/sanitized.sh``).
+"""
+
+import ctypes as c
+import fcntl
+import functools
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+
+import numpy as np
+
+from kjax.bytecode import assembler
+from kjax.isa import dtypes, status
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ENGINE = ROOT / "engine"
+SANITIZE = bool(os.environ.get("KJX_SANITIZE"))
+CPU = os.environ.get("KJX_TEST_CPU", "scalar")
+ALL = 2**64 - 1
+
+
+class Limits(c.Structure):
+    _fields_ = [("memory", c.c_uint64), ("cost", c.c_uint64)]
+
+
+class Log(c.Structure):
+    _fields_ = [("text", c.c_char_p), ("capacity", c.c_uint32), ("needed", c.c_uint32)]
+
+
+class Facts(c.Structure):
+    _fields_ = [(name, c.c_uint64) for name in ("plan_bytes", "arena_bytes", "constant_bytes", "input_bytes",
+                                                "output_bytes", "cost", "flops")] + \
+               [(name, c.c_uint32) for name in ("cost_is_open", "n_inputs", "n_outputs", "n_instructions", "lanes",
+                                                "failed_at")]
+
+
+class Vm(c.Structure):
+    _fields_ = [(name, c.c_void_p) for name in ("plan", "arena", "inputs", "outputs", "board")] + \
+               [(name, c.c_uint64) for name in ("fuel", "used")] + \
+               [(name, c.c_uint32) for name in ("lane", "pc", "depth", "status")] + \
+               [("turn", c.c_uint64), ("at", c.c_uint64 * 4), ("region", c.c_uint64 * 32)]
+
+
+def _variables(path):
+    found = {}
+    for line in path.read_text().splitlines():
+        if match := re.match(r"(\w+)\s*([:+])=\s*(.*)", line):
+            found[match[1]] = (found.get(match[1], []) if match[2] == "+" else []) + match[3].split()
+    return found
+
+
+def _cached(folder, name, command, *inputs):
+    """The file that ``command`` makes, unless one was made from the same bytes before."""
+    digest = hashlib.sha256(repr(command).encode())
+    for path in inputs:
+        digest.update(path.read_bytes())
+    made = folder / f"{name}.{digest.hexdigest()[:16]}"
+    if not made.exists():
+        scratch = folder / f"{name}.{os.getpid()}.new"
+        subprocess.run([*command, "-o", str(scratch)], check=True)
+        scratch.rename(made)
+    return made
+
+
+@functools.cache
+def library():
+    core, flags = _variables(ENGINE / "engine.mk"), _variables(ENGINE / "flags.mk")
+    cpus = flags["KJX_CPUS"]
+    folder = ROOT / "build" / ("engine-sanitized" if SANITIZE else "engine-tests")
+    folder.mkdir(parents=True, exist_ok=True)
+    headers = sorted([*ENGINE.glob("*.h"), ENGINE / "gen/isa.h", ROOT / "host/port.h"])
+    ukernels = sorted([*headers, *ENGINE.glob("ukernels/*"), *ENGINE.glob("gen/*")])
+    check = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"] * SANITIZE
+    base = ["gcc", "-std=gnu11", "-g", "-Wall", "-Wextra", "-Werror", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}"]
+    integer = ["-O2", "-ffreestanding", "-fno-strict-aliasing", "-Wframe-larger-than=1024"]
+    if SANITIZE:
+        integer = ["-O1", "-ffreestanding", "-fno-strict-aliasing", *check]
+    elif os.uname().machine == "x86_64":
+        integer.append("-mgeneral-regs-only")
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        objects = []
+        for name in core["KJX_CORE"]:
+            source = ENGINE / f"{name}.c"
+            objects.append(_cached(folder, name + ".o", [*base, *integer, str(source)], source, *headers))
+        for cpu in cpus:
+            source = ENGINE / "cpu" / f"{cpu}.c"
+            command = [*base, *flags["KJX_FP_FLAGS"], *flags["KJX_FLAGS_" + cpu], "-Wno-unused-const-variable"]
+            if SANITIZE:
+                command = [w for w in command if not w.startswith("-Wframe")]
+                command += check if cpu == "scalar" else []
+            objects.append(_cached(folder, cpu + ".o", [*command, str(source)], source, *ukernels))
+        shared = _cached(folder, "engine.so", ["gcc", "-shared", *check, *map(str, objects)], *objects)
+    lib = c.CDLL(str(shared), mode=os.RTLD_LAZY)
+    lib.kjx_verify.restype = c.c_uint32
+    lib.kjx_verify.argtypes = [c.c_void_p, c.c_uint64, c.c_void_p, c.c_void_p, c.c_void_p]
+    lib.kjx_prepare.restype = c.c_void_p
+    lib.kjx_prepare.argtypes = [c.c_void_p, c.c_void_p, c.c_void_p, c.c_void_p]
+    lib.kjx_cpu_select.restype = c.c_void_p
+    lib.kjx_cpu_select.argtypes = [c.c_uint32, c.c_char_p]
+    lib.kjx_start.restype = None
+    lib.kjx_start.argtypes = [c.c_void_p] * 6 + [c.c_uint32, c.c_uint64]
+    lib.kjx_run.restype = c.c_uint32
+    lib.kjx_run.argtypes = [c.c_void_p, c.c_uint64]
+    return lib
+
+
+class Buffer:
+    """Bytes at a multiple of 64, in an allocation that ends where they end, so that a sanitizer sees an overrun."""
+
+    def __init__(self, size, fill=None):
+        size = max(size, 1)
+        libc = c.CDLL(None)
+        libc.aligned_alloc.restype = c.c_void_p
+        libc.aligned_alloc.argtypes = [c.c_size_t, c.c_size_t]
+        self._free = libc.free
+        self._free.argtypes = [c.c_void_p]
+        self.size, self.address = size, libc.aligned_alloc(64, size)
+        self.bytes = np.frombuffer((c.c_uint8 * size).from_address(self.address), np.uint8)
+        self.bytes[:] = 0 if fill is None else fill
+
+    def __del__(self):
+        self.bytes = None
+        self._free(self.address)
+
+
+class Refused(Exception):
+    def __init__(self, status_name, text):
+        super().__init__(f"{status_name}: {text}")
+        self.status = status_name
+
+
+class Program:
+    """A verified and prepared image."""
+
+    def __init__(self, image, cpu=None):
+        lib = library()
+        self.image = image
+        data = assembler.assemble(image)
+        self.data = Buffer(len(data), np.frombuffer(data, np.uint8))
+        self.facts = Facts()
+        text = c.create_string_buffer(512)
+        log = Log(c.cast(text, c.c_char_p), 512, 0)
+        got = lib.kjx_verify(self.data.address, len(data), None, c.byref(self.facts), c.byref(log))
+        if got:
+            raise Refused(status.BY_NUMBER[got].name, f"{text.value.decode()} (instruction {self.facts.failed_at})")
+        self.plan_memory = Buffer(self.facts.plan_bytes, 0xA5)
+        table = lib.kjx_cpu_select(3, (cpu or CPU).encode())
+        self.plan = lib.kjx_prepare(self.data.address, c.byref(self.facts), table, self.plan_memory.address)
+
+    def lane(self, inputs, lane=0, board=None, fuel=ALL):
+        return Lane(self, inputs, lane, board, fuel)
+
+    def run(self, *inputs, budget=ALL, fuel=ALL):
+        """Outputs, as arrays, of a run to the end; ``budget``: of each slice, or an iterator of budgets."""
+        lane = self.lane(inputs, fuel=fuel)
+        lane.finish(budget)
+        return lane.outputs()
+
+
+class Failed(Exception):
+    def __init__(self, name):
+        super().__init__(name)
+        self.status = name
+
+
+class Lane:
+    def __init__(self, program, inputs, lane, board, fuel):
+        image = program.image
+        self.program = program
+        self.arena = Buffer(program.facts.arena_bytes)
+        self.ins, self.outs = [], []
+        for argument, array in zip(image.inputs, inputs, strict=True):
+            array = np.ascontiguousarray(array, dtypes.BY_NAME[argument.dtype].numpy).reshape(argument.shape)
+            self.ins.append(Buffer(array.nbytes, np.frombuffer(array.tobytes(), np.uint8) if array.nbytes else None))
+        for argument in image.outputs:
+            size = int(np.prod(argument.shape)) * dtypes.BY_NAME[argument.dtype].size
+            self.outs.append(self.ins[argument.alias] if argument.alias is not None else Buffer(size, 0x5A))
+        self.in_pointers = (c.c_void_p * max(len(self.ins), 1))(*[b.address for b in self.ins])
+        self.out_pointers = (c.c_void_p * max(len(self.outs), 1))(*[b.address for b in self.outs])
+        self.vm = Vm()
+        self.slices = 0
+        library().kjx_start(c.byref(self.vm), program.plan, self.arena.address, self.in_pointers, self.out_pointers, board,
+                            lane, fuel)
+
+    def step(self, budget):
+        self.slices += 1
+        return status.BY_NUMBER[library().kjx_run(c.byref(self.vm), budget)].name
+
+    def finish(self, budget=ALL):
+        budgets = iter(lambda: budget, None) if isinstance(budget, int) else budget
+        for b in budgets:
+            got = self.step(b)
+            if got == "ok":
+                return
+            if got != "again":
+                raise Failed(got)
+
+    def outputs(self):
+        found = []
+        for argument, buffer in zip(self.program.image.outputs, self.outs, strict=True):
+            dtype = dtypes.BY_NAME[argument.dtype].numpy
+            n = int(np.prod(argument.shape))
+            found.append(buffer.bytes[:n * dtype.itemsize].copy().view(dtype).reshape(argument.shape))
+        return found
