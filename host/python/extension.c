@@ -15,8 +15,11 @@ PyObject *kjx_facts_dict(const struct kjx_facts *f)
 			     "n_outputs", f->n_outputs, "n_instructions", f->n_instructions, "lanes", f->lanes);
 }
 
-static PyObject *verify(PyObject *module, PyObject *object)
+static PyObject *verify(PyObject *module, PyObject *args, PyObject *keywords)
 {
+	static char *words[] = { "image", "memory_limit", "cost_limit", NULL };
+	PyObject *object, *memory_limit = Py_None, *cost_limit = Py_None;
+	struct kjx_limits limits = { 0 };
 	struct kjx_facts facts = { .failed_at = ~0u };
 	char text[512] = "";
 	struct kjx_log log = { .text = text, .capacity = sizeof(text) };
@@ -25,14 +28,16 @@ static PyObject *verify(PyObject *module, PyObject *object)
 	void *copy;
 
 	(void)module;
-	if (PyObject_GetBuffer(object, &image, PyBUF_SIMPLE) < 0)
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$OO:verify", words, &object, &memory_limit, &cost_limit) ||
+	    !kjx_read_size(memory_limit, &limits.memory) || !kjx_read_size(cost_limit, &limits.cost) ||
+	    PyObject_GetBuffer(object, &image, PyBUF_SIMPLE) < 0)
 		return NULL;
 	/* the bytes may be anywhere and may be written to meanwhile */
 	copy = PyMem_RawMalloc(image.len ? (size_t)image.len : 1);
 	if (copy) {
 		Py_BEGIN_ALLOW_THREADS
 		memcpy(copy, image.buf, (size_t)image.len);
-		status = kjx_verify(copy, (u64)image.len, NULL, &facts, &log);
+		status = kjx_verify(copy, (u64)image.len, &limits, &facts, &log);
 		Py_END_ALLOW_THREADS
 	}
 	PyMem_RawFree(copy);
@@ -64,8 +69,9 @@ static PyObject *cpus(PyObject *module, PyObject *unused)
 }
 
 static PyMethodDef methods[] = {
-	{ "verify", verify, METH_O,
-	  "verify(image)\n--\n\nWhat the verifier proves about an image (bytes), as a dict; raises VerifyError, LimitError." },
+	{ "verify", (PyCFunction)(void (*)(void))verify, METH_VARARGS | METH_KEYWORDS,
+	  "verify(image, *, memory_limit=None, cost_limit=None)\n--\n\nWhat the verifier proves about an image (bytes), as a "
+	  "dict; raises VerifyError, or LimitError when it needs more bytes or work units than the limits." },
 	{ "cpus", cpus, METH_NOARGS, "cpus()\n--\n\nNames of the cpu tables that this machine can run, best last." },
 	{ NULL }
 };

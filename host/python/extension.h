@@ -56,6 +56,9 @@ struct account {
 	struct kjx_account account;
 };
 
+/* an int of at least 0, or None (leaves *value alone); false with an exception */
+bool kjx_read_size(PyObject *object, u64 *value);
+
 extern PyTypeObject kjx_program_type, kjx_account_type, kjx_dispatch_type;
 extern PyArray_Descr *kjx_types[KJX_DTYPE_COUNT];
 

@@ -82,7 +82,7 @@ static bool describe(struct program *program)
 	return program->inputs && program->outputs;
 }
 
-static bool read_size(PyObject *object, u64 *value)
+bool kjx_read_size(PyObject *object, u64 *value)
 {
 	if (object == Py_None)
 		return true;
@@ -125,7 +125,7 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *keywo
 	if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*|$zOOO:Program", words, &image, &cpu, &memory_limit, &account,
 					 &names))
 		return NULL;
-	if (!read_size(memory_limit, &limits.memory))
+	if (!kjx_read_size(memory_limit, &limits.memory))
 		goto fail;
 	if (account != Py_None && !PyObject_TypeCheck(account, &kjx_account_type)) {
 		PyErr_SetString(PyExc_TypeError, "account must be an Account");
@@ -284,7 +284,7 @@ static PyObject *account_new(PyTypeObject *type, PyObject *args, PyObject *keywo
 	struct account *account;
 	u64 bytes = 0;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:Account", words, &limit) || !read_size(limit, &bytes))
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:Account", words, &limit) || !kjx_read_size(limit, &bytes))
 		return NULL;
 	account = (struct account *)type->tp_alloc(type, 0);
 	if (account)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from programs import PROGRAMS, assembled, edited, poke, section, view, with_operand, with_uop
+from images import PROGRAMS, assembled, edited, poke, section, view, with_operand, with_uop
 
 from kjax.bytecode.assembler import assemble
 from kjax.bytecode.program import Image, Nest, Tensor, Uop

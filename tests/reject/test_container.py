@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from programs import PROGRAMS, assembled, map_nest, poke, rehash, section
+from images import PROGRAMS, assembled, map_nest, poke, rehash, section
 
 from kjax.bytecode.assembler import assemble
 from kjax.isa import container

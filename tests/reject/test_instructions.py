@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from programs import PROGRAMS, edited, poke, view, with_operand, with_tensor
+from images import PROGRAMS, edited, poke, view, with_operand, with_tensor
 
 from kjax.bytecode.assembler import assemble
 from kjax.bytecode.program import Index, Nest, Operand, Tensor, Uop

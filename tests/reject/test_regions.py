@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from programs import PROGRAMS, assembled, edited, loop, poke, with_tensor
+from images import PROGRAMS, assembled, edited, loop, poke, with_tensor
 
 from kjax.bytecode.assembler import assemble
 from kjax.bytecode.program import Branch, Case, Do, End, While

@@ -1,7 +1,7 @@
 """Refusals of tensors and arguments (statuses 32, 33)."""
 
 import pytest
-from programs import PROGRAMS, assembled, in_place, map_nest, poke, with_argument, with_tensor
+from images import PROGRAMS, assembled, in_place, map_nest, poke, with_argument, with_tensor
 
 from kjax.bytecode.assembler import assemble
 from kjax.bytecode.program import Argument, Image, Tensor
