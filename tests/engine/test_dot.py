@@ -1,0 +1,187 @@
+"""Opcode dot against NumPy: every element type and cpu table, groups of several dims, gaps, reversed and overlapping views."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kjax.bytecode import program as p
+from kjax.isa import dtypes
+
+from engine import Program
+from programs import Builder
+
+DTYPES = ("f32", "f64", "i32", "i64", "u32", "u64", "c64", "c128")
+CPUS = ("scalar", "avx2", "avx512")
+LETTERS = "abcdefghijkl"
+SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 14, 15, 16, 17, 31, 32, 33, 64, 100, 130)
+
+
+def _cpu(name):
+    flags = set(open("/proc/cpuinfo").read().split())
+    needed = {"scalar": set(), "avx2": {"avx2", "fma", "f16c"}, "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}}
+    if not needed[name] <= flags:
+        pytest.skip(f"this processor lacks {name}")
+    return name
+
+
+def _numbers(rng, dtype, n):
+    """Values whose products and sums are exact in ``dtype``, so that any order of summation gives one result."""
+    row = dtypes.BY_NAME[dtype]
+    if row.is_integer:
+        return rng.integers(0, 2**32, n).astype(row.numpy)
+    x = rng.integers(-8, 9, n).astype(row.numpy)
+    return x + (1j * rng.integers(-8, 9, n)).astype(row.numpy) if row.is_complex else x
+
+
+@st.composite
+def _views(draw):
+    """Groups, dims, and for lhs, rhs, out: strides of all dims, offset, elements of the buffer."""
+    groups = [draw(st.integers(0, 2)) for _ in range(4)]
+    rank = sum(groups)
+    dims = [draw(st.sampled_from(SIZES)) for _ in range(rank)]
+    while np.prod(dims, dtype=float) > 2e5:
+        dims[int(np.argmax(dims))] //= 2
+    ends = np.cumsum(groups)
+    b, m, n, k = (list(range(end - count, end)) for end, count in zip(ends, groups, strict=True))
+
+    def place(used, may_overlap):
+        order = draw(st.permutations(used))
+        strides, step = [0] * rank, 1
+        for d in reversed(order):
+            strides[d] = step * draw(st.sampled_from((1, 1, 1, -1)))
+            step = step * dims[d] + draw(st.sampled_from((0, 0, 0, 0, 3)))
+            if may_overlap and draw(st.integers(0, 7)) == 0:
+                strides[d] = draw(st.integers(0, 2))
+        reach = [strides[d] * (dims[d] - 1) for d in used]
+        return strides, -sum(min(r, 0) for r in reach), sum(abs(r) for r in reach) + 1
+
+    return groups, dims, (b, m, n, k), place(b + m + k, True), place(b + k + n, True), place(b + m + n, False)
+
+
+def _at(buffer, place, dims, used):
+    strides, offset, _ = place
+    return np.lib.stride_tricks.as_strided(buffer[offset:], [dims[d] for d in used],
+                                           [strides[d] * buffer.itemsize for d in used])
+
+
+def _program(dtype, groups, dims, lhs, rhs, out, cpu):
+    build = Builder()
+    tensors = [build.input(dtype, (lhs[2],)), build.input(dtype, (rhs[2],)), build.output(dtype, (out[2],))]
+    operands = [p.Operand(t, place[1], tuple(place[0])) for t, place in zip(tensors, (lhs, rhs, out), strict=True)]
+    build.emit(p.Dot(dtype, *groups, tuple(dims), *operands))
+    return Program(build.image, cpu)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@given(_views(), st.sampled_from(DTYPES), st.integers(0, 2**32), st.integers(1, 5000))
+@settings(max_examples=150, deadline=None)
+def test_views(cpu, views, dtype, seed, budget):
+    groups, dims, (b, m, n, k), lhs, rhs, out = views
+    rng = np.random.default_rng(seed)
+    left, right = _numbers(rng, dtype, lhs[2]), _numbers(rng, dtype, rhs[2])
+    names = ["".join(LETTERS[d] for d in used) for used in (b + m + k, b + k + n, b + m + n)]
+    want = np.einsum(f"{names[0]},{names[1]}->{names[2]}", _at(left, lhs, dims, b + m + k), _at(right, rhs, dims, b + k + n))
+    program = _program(dtype, groups, dims, lhs, rhs, out, _cpu(cpu))
+    whole, = program.run(left, right)
+    sliced, = program.run(left, right, budget=budget)
+    np.testing.assert_array_equal(_at(whole, out, dims, b + m + n), want)
+    np.testing.assert_array_equal(whole.view(np.uint8), sliced.view(np.uint8))
+    untouched = np.ones(out[2], bool)
+    _at(untouched, out, dims, b + m + n)[...] = False
+    assert (whole.view(np.uint8).reshape(len(whole), -1)[untouched] == 0x5A).all()
+
+
+def _matmul(dtype, m, k, n, cpu, lhs_t=False, rhs_t=False):
+    lhs = ([1, 0, m] if lhs_t else [k, 0, 1]), 0, m * k
+    rhs = ([0, k, 1] if rhs_t else [0, 1, n]), 0, k * n
+    return _program(dtype, [0, 1, 1, 1], [m, n, k], lhs, rhs, ([n, 1, 0], 0, m * n), cpu)
+
+
+# vector widths, panel edges, several chunks of k, several column blocks, dots, narrow rows
+SHAPES = [(1, 31, 256), (1, 256, 2), (1, 256, 10), (3, 1000, 4), (1, 2000, 1), (300, 1, 300), (29, 900, 70), (60, 33, 1500),
+          (5, 4500, 6), (64, 800, 64), (1, 900, 300), (130, 20, 3), (14, 385, 32), (28, 384, 33)]
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["f32", "f64", "c64", "c128"])
+@pytest.mark.parametrize("rhs_t", [False, True])
+@pytest.mark.parametrize("m,k,n", SHAPES)
+def test_rounding(cpu, dtype, rhs_t, m, k, n):
+    """|error| <= k * eps * |lhs| |rhs|, whatever the order of summation; every slicing gives the same bits."""
+    rng = np.random.default_rng(m * k + n)
+    row = dtypes.BY_NAME[dtype]
+
+    def normal(*shape):
+        x = rng.standard_normal(shape)
+        return (x + 1j * rng.standard_normal(shape) if row.is_complex else x).astype(row.numpy)
+
+    left, right = normal(m, k), normal(k, n)
+    program = _matmul(dtype, m, k, n, _cpu(cpu), rhs_t=rhs_t)
+    given_right = right.T if rhs_t else right
+    got, = program.run(left, given_right)
+    wide = np.clongdouble if row.is_complex else np.longdouble
+    error = np.abs(got.reshape(m, n) - left.astype(wide) @ right.astype(wide))
+    bound = 2 * (k + 2) * np.finfo(row.numpy).eps * (np.abs(left) @ np.abs(right)).astype(np.longdouble)
+    assert (error <= bound).all()
+    for budget in (1, 7777, 300000):
+        if m * k * n / budget < 1e5:
+            sliced, = program.run(left, given_right, budget=budget)
+            np.testing.assert_array_equal(got.view(np.uint8), sliced.view(np.uint8))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("stride,groups", [(1, 1), (2, 1), (1, 4)])
+def test_convolution(cpu, stride, groups):
+    """A two-dimensional convolution (NHWC, HWIO) is a contraction over overlapping windows of the input."""
+    rng = np.random.default_rng(0)
+    batch, height, width, inside, outside, kh, kw = 2, 13, 11, 8, 24, 3, 3
+    x = _numbers(rng, "f32", (batch, height, width, inside))
+    w = _numbers(rng, "f32", (kh, kw, inside // groups, outside))
+    oh, ow = (height - kh) // stride + 1, (width - kw) // stride + 1
+    per_in, per_out = inside // groups, outside // groups
+    dims = [groups, batch, oh, ow, per_out, kh, kw, per_in]
+    sx = [height * width * inside, width * inside, inside]
+    lhs = [per_in, sx[0], sx[1] * stride, sx[2] * stride, 0, sx[1], sx[2], 1], 0, x.size
+    rhs = [per_out, 0, 0, 0, 1, kw * per_in * outside, per_in * outside, outside], 0, w.size
+    out = [per_out, oh * ow * outside, ow * outside, outside, 1, 0, 0, 0], 0, batch * oh * ow * outside
+    got, = _program("f32", [1, 3, 1, 3], dims, lhs, rhs, out, _cpu(cpu)).run(x, w, budget=1000)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), (1, 2))[:, ::stride, ::stride]
+    want = np.einsum("bhwgcij,ijcgo->bhwgo", windows.reshape(batch, oh, ow, groups, per_in, kh, kw),
+                     w.reshape(kh, kw, per_in, groups, per_out))
+    np.testing.assert_array_equal(got.reshape(want.shape), want)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_special_values(cpu):
+    """inf and NaN spread to the rows and columns that hold them, and to no other (padding lanes are not summed)."""
+    left, right = np.ones((20, 40), np.float32), np.ones((40, 37), np.float32)
+    left[3, 5], right[7, 36] = np.inf, np.nan
+    got, = _matmul("f32", 20, 40, 37, _cpu(cpu)).run(left, right)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(got.reshape(20, 37), left @ right)
+
+
+def test_cost_covers_what_runs():
+    """A run never counts more units than the verifier announced, and looks at its budget at least every few tiles."""
+    program = _matmul("f32", 100, 700, 100, "scalar")
+    lane = program.lane((np.ones((100, 700)), np.ones((700, 100))))
+    slices = 0
+    while lane.step(20000) == "again":
+        slices += 1
+    assert slices > 50
+    assert lane.vm.used <= program.facts.cost
+
+
+def test_in_a_program():
+    """Two layers in one program, through the arena."""
+    build = Builder()
+    x, w, v = build.input("f32", (1, 31)), build.input("f32", (31, 256)), build.input("f32", (256, 2))
+    y, hidden = build.output("f32", (1, 2)), build.arena("f32", 256)
+    build.emit(p.Dot("f32", 0, 1, 1, 1, (1, 256, 31), p.Operand(x, 0, (31, 0, 1)), p.Operand(w, 0, (0, 1, 256)),
+                     p.Operand(hidden, 0, (256, 1, 0))))
+    build.emit(p.Dot("f32", 0, 1, 1, 1, (1, 2, 256), p.Operand(hidden, 0, (256, 0, 1)), p.Operand(v, 0, (0, 1, 2)),
+                     p.Operand(y, 0, (2, 1, 0))))
+    rng = np.random.default_rng(1)
+    arrays = [_numbers(rng, "f32", shape) for shape in ((1, 31), (31, 256), (256, 2))]
+    got, = Program(build.image).run(*arrays)
+    np.testing.assert_array_equal(got, arrays[0] @ arrays[1] @ arrays[2])
