@@ -1,10 +1,16 @@
 """Rewrites into what the instruction set has: convolution and reduce_window over padded operands, contractions in a
 type that the engine multiplies in."""
 
+import itertools
+from math import prod
+
 import numpy as np
 
 from kjax.ir.graph import Type
 from kjax.ir.rewrite import rewrite
+from kjax.ir.scalar import apply_elementwise, splat
+
+UNROLLED_WINDOW = 16  # windows of at most so many places become elementwise operations on slices
 
 _WIDE = {"i1": "i32", "i2": "i32", "i4": "i32", "i8": "i32", "i16": "i32", "u2": "u32", "u4": "u32", "u8": "u32", "u16": "u32"}
 
@@ -66,17 +72,35 @@ def _convolution(region, op):
 def _reduce_window(region, op):
     a = op.attributes
     n = len(op.operands) // 2
-    windows = []
+    padded_values = []
     for value, init in zip(op.operands[:n], op.operands[n:]):
         low, high = zip(*a["padding"]) if a["padding"] else ((), ())
         interior = [d - 1 for d in a["base_dilations"]]
-        value = padded(region, value, init, low, high, interior, op.source)
+        padded_values.append(padded(region, value, init, low, high, interior, op.source))
+    if prod(a["window"]) <= UNROLLED_WINDOW and op.results[0].type.size:
+        return _unrolled(region, op, padded_values, op.operands[n:])
+    windows = []
+    for value in padded_values:
         shape = op.results[0].shape + tuple(a["window"])
         windows.append(region.add("window", [value], Type(value.dtype, shape), source=op.source, sizes=tuple(a["window"]),
                                   strides=tuple(a["strides"]), dilations=tuple(a["window_dilations"])))
     rank = len(a["window"])
     return region.add("reduce", windows + op.operands[n:], [r.type for r in op.results], source=op.source,
                       regions=op.regions, dims=tuple(range(rank, 2 * rank)))
+
+
+def _unrolled(region, op, values, inits):
+    """A small window: its places are strided slices, combined one after the other, the initial value first."""
+    a = op.attributes
+    shape = op.results[0].shape
+    results = [splat(region, init, shape, op.source) for init in inits]
+    for place in itertools.product(*map(range, a["window"])):
+        start = tuple(p * d for p, d in zip(place, a["window_dilations"]))
+        limit = tuple(s + (n - 1) * k + 1 for s, n, k in zip(start, shape, a["strides"]))
+        slices = [region.add("slice", [v], Type(v.dtype, shape), source=op.source, start=start, limit=limit,
+                             strides=tuple(a["strides"])) for v in values]
+        results = apply_elementwise(region, op.regions[0], results + slices, op.source)
+    return results
 
 
 def _rule(region, op):

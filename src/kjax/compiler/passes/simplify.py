@@ -4,6 +4,7 @@ import numpy as np
 
 from kjax.ir.graph import Type
 from kjax.ir.rewrite import Rewriter
+from kjax.ir.scalar import apply_elementwise, splat
 
 
 def _identity(op):
@@ -33,26 +34,9 @@ def _unit_reduce(region, op):
     if op.name != "reduce" or not xs[0].type.size or any(xs[0].shape[d] != 1 for d in op.attributes["dims"]):
         return None
     shape = op.results[0].shape
-    body = op.regions[0]
-    at = {}
-    for argument, init in zip(body.arguments[:n], inits):
-        at[argument] = region.add("broadcast_in_dim", [init], Type(init.dtype, shape), source=op.source, dims=())
-    for argument, x in zip(body.arguments[n:], xs):
-        at[argument] = region.add("reshape", [x], Type(x.dtype, shape), source=op.source)
-
-    def get(value):
-        if value not in at:  # a scalar from outside
-            at[value] = region.add("broadcast_in_dim", [value], Type(value.dtype, shape), source=op.source, dims=())
-        return at[value]
-
-    for inner in body.ops:
-        if inner.name == "constant":
-            scalar = region.add("constant", [], inner.result.type, source=op.source, **inner.attributes)
-            at[inner.result] = region.add("broadcast_in_dim", [scalar], Type(scalar.dtype, shape), source=op.source, dims=())
-        else:
-            at[inner.result] = region.add(inner.name, [get(v) for v in inner.operands], Type(inner.result.dtype, shape),
-                                          source=inner.source, **inner.attributes)
-    return [get(v) for v in body.results]
+    arguments = [splat(region, init, shape, op.source) for init in inits]
+    arguments += [region.add("reshape", [x], Type(x.dtype, shape), source=op.source) for x in xs]
+    return apply_elementwise(region, op.regions[0], arguments, op.source)
 
 
 def _key(op):
