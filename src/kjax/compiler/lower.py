@@ -215,7 +215,8 @@ class RegionLowering:
         """Emit the region; leave result k in ``targets[k]`` (None: leave it where it is). Returns the results' views."""
         for value, target in zip(self.region.results, targets):
             if target is not None and value not in self.hints and target.size:
-                self.hints[value] = Hint(target, target.buffer.storage == "output" and target.buffer.root is None)
+                own = self.parent is None and target.buffer.root is None  # a loop's state may lie in an output, too
+                self.hints[value] = Hint(target, own)
         self.spread_hints()
         for node in self.nodes:
             self.current = node

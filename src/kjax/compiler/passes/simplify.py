@@ -39,6 +39,18 @@ def _unit_reduce(region, op):
     return apply_elementwise(region, op.regions[0], arguments, op.source)
 
 
+def _empty(region, op):
+    """Operations on nothing: results without elements are constants, a reduction of nothing is its initial value."""
+    if op.name in ("while", "case", "constant") or not op.results:
+        return None
+    if all(r.type.size == 0 for r in op.results):
+        return [region.add("constant", [], r.type, source=op.source, value=np.empty(r.shape, r.type.info.numpy))
+                for r in op.results]
+    if op.name == "reduce" and op.operands[0].type.size == 0:
+        return [splat(region, init, r.shape, op.source) for init, r in zip(op.operands[len(op.results):], op.results)]
+    return None
+
+
 def _key(op):
     """What two operations that compute the same have in common, or None where that is not said."""
     if op.regions or op.name in ("all_gather", "permute", "lane_id"):
@@ -75,7 +87,7 @@ class _Unique(Rewriter):
         same = _identity(op)
         if same is not None:
             return [same]
-        replaced = _unit_reduce(region, op)
+        replaced = _empty(region, op) or _unit_reduce(region, op)
         if replaced is not None:
             return replaced
         key = _key(op)
