@@ -17,13 +17,13 @@ mkdir -p build
 	flock 9
 	[ -f "$build/build.ninja" ] || meson setup "$build" "$@" >"build/$tag.log" || { cat "build/$tag.log" >&2; exit 1; }
 	ninja -j "${JOBS:-2}" -C "$build" "host/_engine$suffix" host/libkjax.so.0 >"build/$tag.log" 2>&1 || { cat "build/$tag.log" >&2; exit 1; }
-	PYTHONPATH=src "$python" - "$build/host/_engine$suffix" <<-'END' || exit 1
-	import importlib.util, sys
-	spec = importlib.util.spec_from_file_location("kjax._engine", sys.argv[1])
-	importlib.util.module_from_spec(spec)  # an undefined symbol ends here
-	END
+	# an undefined symbol ends here
+	"$python" -c 'import ctypes, os, sys; ctypes.CDLL(sys.argv[1], mode=os.RTLD_NOW)' "$build/host/_engine$suffix" || exit 1
 	if ! cmp -s "$build/host/_engine$suffix" "src/kjax/_engine$suffix"; then
 		cp "$build/host/_engine$suffix" "src/kjax/.new$suffix"
 		mv "src/kjax/.new$suffix" "src/kjax/_engine$suffix"
 	fi
+	mkdir -p src/kjax/lib
+	cp "$build/host/libkjax.so.0" src/kjax/lib/.new.so
+	mv src/kjax/lib/.new.so src/kjax/lib/libkjax.so.0
 } 9>build/lock

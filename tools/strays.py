@@ -7,7 +7,7 @@ Usage: strays.py TREE      (paths are relative to TREE; meson.build leaves them 
 import os
 import sys
 
-FOLDERS = {"__pycache__", ".tmp_versions"}
+FOLDERS = {"__pycache__", ".tmp_versions", "lib"}  # lib: what tools/inplace.sh put there
 SUFFIXES = (".o", ".so", ".a", ".ko", ".cmd", ".mod", ".mod.c", ".pyc", ".d", "~", ".swp", ".order", ".symvers", ".orig")
 
 

@@ -141,12 +141,30 @@ static PyArrayObject *as_array(PyObject *object)
 	return NULL;
 }
 
+/* may values of this type be taken for the program's? 1, 0, or -1 with an exception set */
+static int type_fits(PyArray_Descr *have, const struct signature *want)
+{
+	PyArray_Descr *native;
+	int fits;
+
+	if (PyArray_EquivTypes(have, want->type) || canonicalises(have, want->slot->dtype))
+		return 1;
+	if (PyArray_ISNBO(have->byteorder))
+		return 0;
+	native = PyArray_DescrNewByteorder(have, NPY_NATIVE);
+	if (!native)
+		return -1;
+	fits = PyArray_EquivTypes(native, want->type) || canonicalises(native, want->slot->dtype);
+	Py_DECREF(native);
+	return fits;
+}
+
 static PyArrayObject *convert(struct program *program, u32 number, PyObject *object, const npy_intp *dims, int rank)
 {
 	const struct signature *want = &program->inputs[number];
 	const int flags = NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED;
-	PyArray_Descr *type;
 	PyArrayObject *array, *copy;
+	int fits;
 
 	if (rank == 0 && is_python_number(object) && weakly_fits(object, kind_of(want))) {
 		Py_INCREF(want->type);
@@ -156,9 +174,12 @@ static PyArrayObject *convert(struct program *program, u32 number, PyObject *obj
 	array = is_python_number(object) ? (PyArrayObject *)PyArray_FROM_O(object) : as_array(object);
 	if (!array)
 		return PyErr_Occurred() ? NULL : not_an_array(program, number, object);
-	type = PyArray_DESCR(array);
-	if (!kjx_dims_match(array, dims, rank) ||
-	    (!PyArray_EquivTypes(type, want->type) && !canonicalises(type, want->slot->dtype)))
+	fits = kjx_dims_match(array, dims, rank) ? type_fits(PyArray_DESCR(array), want) : 0;
+	if (fits < 0) {
+		Py_DECREF(array);
+		return NULL;
+	}
+	if (!fits)
 		return mismatch(program, number, array, dims, rank);
 	Py_INCREF(want->type);
 	copy = (PyArrayObject *)PyArray_FromArray(array, want->type, flags | NPY_ARRAY_FORCECAST);

@@ -21,7 +21,8 @@ NAME_MAX = 63  # bytes of a function's or transformation's name
 SIGNATURE_MAX = 65535
 MAX_ENTRIES = 4096
 
-_LINK = re.compile(r"([a-z0-9_]+)(\[[^\]]*\])?")
+_SPACE = re.compile(r"[ \t\n]+")
+_LINK = re.compile(r"[ \t\n]*([a-z0-9_]+)[ \t\n]*(\[[^\]]*\])?[ \t\n]*")
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,18 @@ def normalise(transformation):
 
     ``"jit( vmap(grad) )"`` -> ``"vmap(grad)"``. Options stand in brackets: ``"grad[argnums=1]"``. Raises ValueError.
     """
-    rest = re.sub(r"[ \t\n]", "", transformation)
+    rest = transformation
     links, opened = [], 0
     while True:
         found = _LINK.match(rest)
         if not found:
             raise ValueError(f"not a transformation: {transformation!r}; write for example 'jit(vmap(grad))'")
-        links.append(found.group())
+        links.append(_SPACE.sub("", found.group()))
         rest = rest[found.end():]
         if not rest.startswith("("):
             break
         rest, opened = rest[1:], opened + 1
-    if rest != ")" * opened:
+    if _SPACE.sub("", rest) != ")" * opened:
         raise ValueError(f"parentheses do not match in transformation {transformation!r}")
     kept = [link for link in links if link != "jit"] or ["jit"]
     text = "(".join(kept) + ")" * (len(kept) - 1)
