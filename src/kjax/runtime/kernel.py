@@ -424,7 +424,7 @@ class KernelEnvironment:
         """Tuple of Device: the CPU lanes, then what sits on the PCI bus."""
         query = self.query()
         cpus = tuple(name for name, n in uapi.CPUS.items() if query.cpus >> n & 1)
-        lanes = [Device(f"cpu:{i}", "cpu", model, cpus + tuple(features), "kjax") for i in range(query.lanes)]
+        lanes = [Device(f"cpu:{i}", "cpu", model, tuple(dict.fromkeys((*cpus, *features))), "kjax") for i in range(query.lanes)]
         return (*lanes, *pci.describe(self._accelerators()))
 
     def _accelerators(self):
