@@ -33,9 +33,10 @@ def _finish(graph, portable, signature_meta, signature, strip):
     from kjax.compiler.pipeline import compile_graph
 
     meta = {"signature": signature_meta} if signature_meta else {}
-    sharding = getattr(graph, "sharding", None)
-    if sharding:
-        meta["sharding"] = sharding
+    if graph.in_shardings or graph.out_shardings:
+        mesh = (graph.in_shardings + graph.out_shardings)[0].mesh
+        meta["sharding"] = {"mesh": mesh, "in": [s.dims for s in graph.in_shardings],
+                            "out": [s.dims for s in graph.out_shardings]}
     image = compile_graph(graph, meta=json.loads(json.dumps(meta)), stablehlo=b"" if strip else portable)
     return Program(image, signature)
 

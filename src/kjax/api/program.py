@@ -6,11 +6,13 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from kjax.api import environments
 from kjax.api.signature import Leaf, Signature
 from kjax.bytecode import disassembler
 from kjax.errors import DeviceError
-from kjax.runtime.lanes import join_lanes, split_lanes
+from kjax.ir.sharding import Sharding
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Program:
         self._facts = _engine.verify(self.image)
         self.listing = disassembler.disassemble(self.image)
         self.meta = self.listing.meta
-        self.signature = signature or _signature_of(self.listing)
+        self._shardings = _shardings_of(self.listing)
+        self.signature = signature or _signature_of(self.listing, *self._shardings)
         self._loaded = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
@@ -58,11 +61,13 @@ class Program:
     def run_flat(self, arrays, *, environment=None, deadline=None, fuel=None, in_place=False):
         """Run on a flat list of checked arrays; returns the flat list of results."""
         loaded = self.load(environment)
-        sharding = self.meta.get("sharding")
-        if self.lanes > 1:
-            outs = loaded.run(split_lanes(arrays, sharding, self.lanes), deadline=deadline, fuel=fuel)
-            return join_lanes(outs, sharding, self.lanes)
-        return loaded.run(arrays, deadline=deadline, fuel=fuel, in_place=in_place)
+        if self.lanes == 1:
+            return loaded.run(arrays, deadline=deadline, fuel=fuel, in_place=in_place)
+        ins, outs = self._shardings
+        parts = [s.split(a) if s else [a] * self.lanes for a, s in zip(arrays, ins)]
+        lanes = [[np.ascontiguousarray(part[k]) for part in parts] for k in range(self.lanes)]
+        results = loaded.run(lanes, deadline=deadline, fuel=fuel)
+        return [s.join([lane[k] for lane in results]) if s else results[0][k] for k, s in enumerate(outs)]
 
     def __call__(self, *args, environment=None, deadline=None, fuel=None, **kwargs):
         """Run once. ``deadline``: seconds; ``fuel``: work units. Raises TypeError, DeadlineError, DeviceError."""
@@ -128,24 +133,31 @@ def _bytes(argument):
     return prod(argument.shape) * dtypes.BY_NAME[argument.dtype].size
 
 
-def _signature_of(listing):
+def _shardings_of(listing):
+    """(of inputs, of outputs): a ``Sharding`` for each array that is spread over the lanes, None for a whole one."""
+    said = listing.meta.get("sharding")
+    if not said or listing.lanes == 1:
+        return [None] * len(listing.inputs), [None] * len(listing.outputs)
+    mesh = tuple((name, size) for name, size in said["mesh"])
+    return [[Sharding(mesh, tuple(map(tuple, dims))) for dims in said[which]] for which in ("in", "out")]
+
+
+def _signature_of(listing, in_shardings, out_shardings):
     """The signature that META describes; a flat one where it says nothing. META is not trusted: wrong counts are ignored."""
     said = listing.meta.get("signature") or {}
     names = said.get("inputs") or []
-    sharding = listing.meta.get("sharding")
-    if len(names) != len(listing.inputs):
+    known = len(names) == len(listing.inputs)
+    if not known:
         names = [f"args[{k}]" for k in range(len(listing.inputs))]
 
-    def leaves(arguments, names, which):
-        found = []
-        for k, (a, name) in enumerate(zip(arguments, names)):
-            shape = a.shape if not sharding else tuple(sharding[which][k]["global_shape"])
-            found.append(Leaf(name, tuple(shape), a.dtype))
-        return tuple(found)
+    def leaves(arguments, names, shardings):
+        shapes = [tuple(n * s.parts(d) for d, n in enumerate(a.shape)) if s else tuple(a.shape)
+                  for a, s in zip(arguments, shardings)]
+        return tuple(Leaf(name, shape, a.dtype) for a, name, shape in zip(arguments, names, shapes))
 
-    return Signature(leaves(listing.inputs, names, "in"), leaves(listing.outputs, [f"[{k}]" for k in
-                     range(len(listing.outputs))], "out"), said.get("in") if said.get("inputs") else None,
-                     said.get("out"), said.get("x64", True))
+    return Signature(leaves(listing.inputs, names, in_shardings),
+                     leaves(listing.outputs, [f"[{k}]" for k in range(len(listing.outputs))], out_shardings),
+                     said.get("in") if known else None, said.get("out") if known else None, said.get("x64", True))
 
 
 def load(path):

@@ -1,6 +1,7 @@
 """The portable StableHLO artifact that travels in a program, and running it through JAX's PJRT client."""
 
 import numpy as np
+from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import stablehlo
 
 from kjax.errors import DeviceError
@@ -16,8 +17,14 @@ def import_with_artifact(source):
 
 
 def portable(module):
-    """VHLO bytecode of a module, at the oldest version that this jaxlib writes (so that the most consumers can read it)."""
-    return stablehlo.serialize_portable_artifact(module, stablehlo.get_minimum_version(), True)
+    """VHLO bytecode of a module, at the oldest version that this jaxlib writes (so that the most consumers can read it).
+
+    A copy is serialized: given a module itself, jaxlib turns it into VHLO in place.
+    """
+    from jax._src.interpreters import mlir
+
+    copy = ir.Module.parse(mlir.module_to_bytecode(module), module.context)
+    return stablehlo.serialize_portable_artifact(copy, stablehlo.get_minimum_version(), True)
 
 
 def find_device(name):
