@@ -48,7 +48,7 @@ generated: $(READY)
 	$(PYTHON) tools/generate.py --check
 
 san: $(READY)	## the engine's tests under the address and undefined-behaviour sanitizers
-	@tools/sanitize.sh $(PYTHON)
+	PYTHON=$(abspath $(PYTHON)) tests/engine/sanitized.sh
 
 fuzz: $(READY)	## fuzz the verifier for FUZZ_SECONDS (60)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(PYTHON) -m pytest tests/fuzz -q

@@ -152,6 +152,7 @@ KJAX_API int kjax_program_find(const char *transformation, const char *function,
 /** kjax_program_close - NULL is fine. No run of it may be going on. */
 KJAX_API void kjax_program_close(struct kjax_program *program);
 
+/** kjax_program_facts, kjax_program_cpu - what was proved of it, and the cpu table that it runs on */
 KJAX_API void kjax_program_facts(const struct kjax_program *program, struct kjax_facts *facts);
 KJAX_API const char *kjax_program_cpu(const struct kjax_program *program);
 

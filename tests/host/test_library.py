@@ -7,7 +7,7 @@ import pytest
 from kjax import config, errors
 from kjax.bytecode import library
 
-import images
+import handmade as images
 
 SPELLINGS = {
     "grad": "grad",

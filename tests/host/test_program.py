@@ -11,7 +11,7 @@ import pytest
 from kjax import _engine, errors
 from kjax.runtime.embedded import Embedded
 
-import images
+import handmade as images
 
 
 @pytest.fixture
