@@ -72,11 +72,11 @@ static kjx_always_inline u64 key_of(const struct kjx_sort_key *k, u64 bits, bool
 	if (!is_float)
 		return ((bits & k->mask) ^ k->sign) ^ k->flip;
 	key = ((bits ^ negative) & k->mask & ~k->sign) | (~negative & k->sign);
-	if (total) {
-		key = k->nan_is_sign && (bits & k->mask) == k->sign ? k->mask : key;
-	} else {
+	if (k->nan_is_sign)	/* there is no -0: its place moves to the top, as that of NaN */
+		return (magnitude || !negative ? key - !negative : k->mask) ^ k->flip;
+	if (!total) {
 		key = magnitude ? key : k->sign;
-		key = magnitude > k->nan_above || (k->nan_is_sign && (bits & k->mask) == k->sign) ? k->mask : key;
+		key = magnitude > k->nan_above ? k->mask : key;
 	}
 	return key ^ k->flip;
 }
