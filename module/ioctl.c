@@ -63,14 +63,14 @@ int kjax_copy_out(void __user *to, const void *from, size_t known)
 	return copy_to_user(to, from, min_t(size_t, size, known)) ? -EFAULT : 0;
 }
 
-bool kjax_name_ok(const char name[KJAX_NAME_MAX], bool empty)
+bool kjax_name_ok(const char name[KJAX_NAME_MAX], bool transformation)
 {
 	u32 n = strnlen(name, KJAX_NAME_MAX), i;
 
-	if (n == KJAX_NAME_MAX || (!n && !empty))
+	if (n == KJAX_NAME_MAX || (!n && !transformation))
 		return false;
 	for (i = 0; i < n; i++)
-		if (!isascii(name[i]) || !isgraph(name[i]))
+		if (!isascii(name[i]) || !(isgraph(name[i]) || (transformation && isspace(name[i]))))
 			return false;
 	return !memchr_inv(name + n, 0, KJAX_NAME_MAX - n);
 }

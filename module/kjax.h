@@ -273,8 +273,10 @@ int kjax_errno(enum kjx_status status);
 /** kjax_copy_in - read an extensible struct of @known bytes; its first field is set to the caller's size */
 int kjax_copy_in(void *to, size_t known, const void __user *from);
 int kjax_copy_out(void __user *to, const void *from, size_t known);
-/** kjax_name_ok - 1 to KJAX_NAME_MAX - 1 printable characters, NUL-padded; @empty: may be "" */
-bool kjax_name_ok(const char name[KJAX_NAME_MAX], bool empty);
+/** kjax_name_ok - 1 to KJAX_NAME_MAX - 1 visible ASCII characters, NUL-padded; a @transformation may have white space,
+ * and may be ""
+ */
+bool kjax_name_ok(const char name[KJAX_NAME_MAX], bool transformation);
 
 /** kjax_fd_install - make @object a new close-on-exec file and tell user space
  * @call, @known, @arg: the struct to write back, after its field *@fd is set

@@ -197,7 +197,7 @@ struct kjax_buffer {
  * @flags:	KJAX_PIN_*
  * @fd:		a program or library fd
  * @status:	out
- * @name:	1 to 63 bytes of [A-Za-z0-9._:+-], NUL-terminated and NUL-padded
+ * @name:	1 to 63 visible ASCII characters, NUL-padded
  * Needs CAP_SYS_ADMIN (-EPERM). -EEXIST: the name is taken; -ENOENT: there is none to remove.
  * A pinned object outlives its fd. The functions of a pinned library are found by (transformation, function).
  */
