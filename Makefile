@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= $(VENV)/bin/python
 BUILD ?= build/$(shell uname -m)
 JOBS ?= 2
-PYTEST ?= $(PYTHON) -m pytest -n $(JOBS)
+PYTEST ?= $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 STAMP := $(VENV)/.kjax-installed
 # a Python of the caller's own choice is used as it is; ours is made when absent
 READY := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP),inplace)

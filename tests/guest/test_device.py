@@ -107,6 +107,7 @@ def test_device_environment_in_its_own_kernel(inside):
 
 @pytest.mark.slow
 def test_user_without_the_right_is_told_the_group(inside):
-    status, said = inside("import os\nfrom kjax.runtime.device import DeviceEnvironment as D\nos.setuid(12345)\n"
+    status, said = inside("import os\nfrom kjax.runtime.device import DeviceEnvironment as D\n"
+                          "os.setgroups([])\nos.setgid(12345)\nos.setuid(12345)\n"
                           "try: D()\nexcept Exception as e: print(e)")
     assert status == 0 and b"group kjax" in said, said.decode()
