@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the files that the tables in ``src/kjax/isa`` determine: ``engine/gen/isa.h`` and ``engine/gen/uops.def``.
+"""Write what the tables in ``src/kjax/isa`` determine: ``engine/gen/*``, and the tables in ``docs/spec``.
 
 Usage: generate.py [--check]     (--check: change nothing, exit 1 when a file is stale)
 """
@@ -65,7 +65,43 @@ def uops_def():
     return "\n".join(out) + "\n"
 
 
-FILES = {"engine/gen/isa.h": isa_h, "engine/gen/uops.def": uops_def}
+def _rows(*columns):
+    def line(cells):
+        return "| " + " | ".join(map(str, cells)) + " |"
+
+    return lambda rows: "\n".join([line(columns), "|" + "---|" * len(columns), *map(line, rows)])
+
+
+def _op_row(op):
+    bound = {0: "exact"}.get(op.ulp, f"{op.ulp} ulp")
+    listed = "all" if op.dtypes == ops.ALL else " ".join(op.dtypes)
+    return op.number, f"`{op.name}`", op.form, listed, op.stablehlo, "" if op.form == "special" else bound
+
+
+DOC_TABLES = {
+    "dtypes": lambda: _rows("number", "name", "bytes", "NumPy", "StableHLO", "computes in")(
+        (t.number, f"`{t.name}`", t.size, t.numpy.name, t.stablehlo, t.compute) for t in dtypes.DTYPES),
+    "statuses": lambda: _rows("number", "name", "meaning")((s.number, f"`{s.name}`", s.meaning) for s in status.STATUSES),
+    "limits": lambda: _rows("limit", "value")((f"`{k}`", f"{v:,}") for k, v in vars(limits).items() if k.startswith("MAX_")),
+    "opcodes": lambda: _rows("number", "name", "")((o.number, f"`{o.name}`", o.summary) for o in opcodes.OPCODES),
+    "ops": lambda: _rows("number", "name", "form", "dtypes", "StableHLO", "accuracy")(map(_op_row, ops.OPS)),
+}
+
+
+def with_tables(path):
+    """A page with the tables between its ``generated`` marks made anew."""
+    def make():
+        parts = (ROOT / path).read_text().split("<!-- generated: ")
+        out = parts[0]
+        for part in parts[1:]:
+            name, rest = part.split(" -->", 1)
+            out += f"<!-- generated: {name} -->\n{DOC_TABLES[name]()}\n<!-- /generated -->" + rest.split("<!-- /generated -->", 1)[1]
+        return out
+
+    return make
+
+
+FILES = {"engine/gen/isa.h": isa_h, "engine/gen/uops.def": uops_def, **{p: with_tables(p) for p in ("docs/spec/program.md", "docs/spec/isa.md")}}
 
 
 def main():
