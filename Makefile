@@ -29,7 +29,7 @@ $(VENV)/bin/python:
 
 $(STAMP): pyproject.toml meson.build | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet "meson-python>=0.17" "meson>=1.3" "ninja>=1.11" "numpy>=2.0"
-	$(VENV)/bin/python -m pip install --quiet --no-build-isolation --editable ".[test,demo]"
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pip install --quiet --no-build-isolation --editable ".[test,demo]"
 	@touch $@
 
 inplace:	## build the engine into src/kjax for PYTHON=... (no install): make inplace PYTHON=/usr/bin/python3

@@ -19,6 +19,15 @@ static bool is_ready(PyArrayObject *array, const struct signature *want, const n
 	       kjx_dims_match(array, dims, rank) && !((uintptr_t)PyArray_DATA(array) & (want->slot->size - 1u));
 }
 
+bool kjx_is_ready(const struct program *program, u32 number, PyObject *object)
+{
+	const struct signature *want = &program->inputs[number];
+	bool stacked = program->lanes > 1;
+
+	return PyArray_CheckExact(object) &&
+	       is_ready((PyArrayObject *)object, want, want->stacked + !stacked, want->rank + stacked);
+}
+
 /* "args[2]", or the name that the program's owner gave */
 static PyObject *name_of(const struct program *program, u32 number)
 {

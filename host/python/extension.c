@@ -116,7 +116,9 @@ PyMODINIT_FUNC PyInit__engine(void)
 	if (read_types() < 0)
 		return NULL;
 	module = PyModule_Create(&definition);
-	if (module && (PyModule_AddType(module, &kjx_program_type) < 0 || PyModule_AddType(module, &kjx_account_type) < 0))
+	if (module && (PyModule_AddType(module, &kjx_program_type) < 0 ||
+		       PyModule_AddType(module, &kjx_account_type) < 0 ||
+		       PyModule_AddType(module, &kjx_dispatch_type) < 0))
 		Py_CLEAR(module);
 	return module;
 }

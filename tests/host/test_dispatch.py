@@ -1,0 +1,165 @@
+"""Dispatch: trees of arrays to programs; whatever it does not know exactly goes to the fallback."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from kjax import _engine
+
+import handmade as images
+
+LEAVES = ["tuple", "*", "*"]
+
+
+@pytest.fixture
+def calls():
+    return []
+
+
+def make(calls, **options):
+    def fallback(*args, **keywords):
+        calls.append((args, keywords))
+        return "fallback"
+
+    return _engine.Dispatch(fallback, **options)
+
+
+def f32(*x):
+    return np.asarray(x, np.float32)
+
+
+def test_without_programs_everything_falls_back(calls):
+    d = make(calls)
+    assert d(1, x=2) == "fallback" and calls == [((1,), {"x": 2})] and d.known == 0
+
+
+@pytest.mark.parametrize("spec, args", [
+    (LEAVES, (f32(1, 2), f32(3, 4))),
+    (["tuple", ["tuple", "*", "*"]], ((f32(1, 2), f32(3, 4)),)),
+    (["tuple", ["list", "*", ["list"], "*"]], ([f32(1, 2), [], f32(3, 4)],)),
+    (["tuple", ["dict", {"a": "*", "b": "*"}]], ({"b": f32(3, 4), "a": f32(1, 2)},)),
+    (["tuple", None, ["dict", {"w": ["tuple", "*", None]}], "*", ["tuple"]], (None, {"w": (f32(1, 2), None)}, f32(3, 4), ())),
+])
+def test_trees_in(spec, args, calls):
+    d = make(calls)
+    d.add(_engine.Program(images.elementwise("sub", (2,))), spec, "*")
+    np.testing.assert_array_equal(d(*args), [-2, -2])
+    assert not calls
+
+
+@pytest.mark.parametrize("spec, shape", [
+    ("*", lambda x: x), (["tuple", "*"], lambda x: x[0]), (["list", None, "*"], lambda x: x[1]),
+    (["dict", {"a": ["tuple"], "b": ["list", "*"]}], lambda x: x["b"][0])])
+def test_trees_out(spec, shape, calls):
+    d = make(calls)
+    d.add(_engine.Program(images.elementwise("add", (2,))), LEAVES, spec)
+    out = d(f32(1, 2), f32(3, 4))
+    np.testing.assert_array_equal(shape(out), [4, 6])
+    if spec[0] == "dict":
+        assert out["a"] == () and list(out) == ["a", "b"]
+    if spec[0] == "list":
+        assert out[0] is None and type(out) is list
+
+
+@pytest.mark.parametrize("args", [
+    (f32(1, 2),), (f32(1, 2), f32(1, 2), f32(1, 2)), (f32(1, 2), f32(1, 2, 3)), (f32(1, 2), np.zeros(2)),
+    ([f32(1, 2)], f32(1, 2)), (f32(1, 2, 3, 4)[::2], f32(1, 2)), (f32(1, 2), None), (f32(1, 2), 1.0),
+    (f32(1, 2), np.ma.masked_array(f32(1, 2)))])
+def test_what_does_not_fit_falls_back(args, calls):
+    d = make(calls)
+    d.add(_engine.Program(images.elementwise("add", (2,))), LEAVES, "*")
+    assert d(*args) == "fallback" and calls[0][0] is not None
+    assert d(f32(1, 2), b=f32(1, 2)) == "fallback"
+
+
+def test_the_program_that_fits_is_chosen(calls):
+    d = make(calls)
+    for shape in ((), (2,), (3,)):
+        d.add(_engine.Program(images.elementwise("add", shape)), LEAVES, "*")
+    d.add(_engine.Program(images.elementwise("mul", ())), LEAVES, "*", weak=[float, None])
+    assert d.known == 4
+    np.testing.assert_array_equal(d(f32(1, 2, 3), f32(1, 1, 1)), [2, 3, 4])
+    assert d(3.0, np.array(4, np.float32)) == 12 and d(np.array(3, np.float32), np.array(4, np.float32)) == 7
+    assert d(3, np.array(4, np.float32)) == "fallback"
+    d.forget()
+    assert d(f32(1, 2), f32(3, 4)) == "fallback"
+
+
+def test_the_guard_separates_conditions(calls):
+    state = ["x32"]
+    d = make(calls, guard=lambda: state[0])
+    d.add(_engine.Program(images.elementwise("add", (2,))), LEAVES, "*", condition="x32")
+    d.add(_engine.Program(images.elementwise("sub", (2,))), LEAVES, "*", condition="x64")
+    np.testing.assert_array_equal(d(f32(1, 2), f32(3, 4)), [4, 6])
+    state[0] = "".join(["x", "64"])
+    np.testing.assert_array_equal(d(f32(1, 2), f32(3, 4)), [-2, -2])
+    state[0] = None
+    assert d(f32(1, 2), f32(3, 4)) == "fallback"
+
+
+def test_a_failing_guard_is_heard(calls):
+    d = make(calls, guard=lambda: 1 / 0)
+    d.add(_engine.Program(images.elementwise("add", (2,))), LEAVES, "*")
+    with pytest.raises(ZeroDivisionError):
+        d(f32(1, 2), f32(3, 4))
+
+
+def test_a_closed_program_is_not_used(calls):
+    d, program = make(calls), _engine.Program(images.elementwise("add", (2,)))
+    d.add(program, LEAVES, "*")
+    program.close()
+    assert d(f32(1, 2), f32(3, 4)) == "fallback"
+
+
+@pytest.mark.parametrize("spec", ["x", ["tuple", "x"], ["set", "*"], [], ["dict", []], 3, ["tuple", "*"], ["list", "*", "*"],
+                                  ["tuple", "*", "*", "*"]])
+def test_wrong_trees(spec, calls):
+    with pytest.raises(ValueError):
+        make(calls).add(_engine.Program(images.elementwise("add", (2,))), spec, "*")
+
+
+def test_behaves_like_a_function(calls):
+    class Thing:
+        method = make(calls)
+
+    thing = Thing()
+    assert thing.method(1) == "fallback" and calls == [((thing, 1), {})]
+    d = make(calls)
+    d.__name__ = "f"
+    assert d.__name__ == "f"
+
+    class Sub(_engine.Dispatch):
+        pass
+
+    s = Sub(lambda *a: "sub")
+    s.add(_engine.Program(images.elementwise("add", (2,))), LEAVES, "*")
+    np.testing.assert_array_equal(s(f32(1, 2), f32(3, 4)), [4, 6])
+    assert s(1) == "sub"
+
+
+def test_cycles_are_collected():
+    d = _engine.Dispatch(lambda: None)
+    d.me = d
+    gone = weakref.ref(d)
+    del d
+    gc.collect()
+    assert gone() is None
+
+
+def test_forgetting_and_changing_arguments_during_a_long_run(calls):
+    """The fallback's list changes, and so does the caller's: what runs keeps what it needs."""
+    n = 3_000_000
+    d = make(calls)
+    d.add(_engine.Program(images.elementwise("add", (n,))), ["tuple", ["list", "*", "*"]], ["tuple", "*"])
+    for _ in range(5):
+        args = [np.full(n, 1, np.float32), np.full(n, 2, np.float32)]
+        thread = threading.Thread(target=lambda a=args: (d.forget(), a.clear()))
+        thread.start()
+        out = d(args)
+        thread.join()
+        if out != "fallback":
+            assert (out[0] == 3).all()
+        d.add(_engine.Program(images.elementwise("add", (n,))), ["tuple", ["list", "*", "*"]], ["tuple", "*"])
