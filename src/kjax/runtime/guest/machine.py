@@ -192,6 +192,8 @@ class Machine:
         return False
 
     def _send(self, parts, until):
+        if sum(map(len, parts)) <= _CHUNK:
+            parts = [b"".join(parts)]  # each send wakes QEMU up
         with self._send_lock:
             for part in parts:
                 view = memoryview(part)
