@@ -3,7 +3,7 @@
 from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import stablehlo
 
-from kjax.errors import CompileError
+from kjax.errors import CompileError, UnsupportedOpError
 
 _BYTECODE = b"ML\xefR"
 
@@ -73,6 +73,9 @@ def _parse(text):
         with make_context():
             return ir.Module.parse(text)
     except Exception as error:
+        if '"quant"' in str(error):
+            raise UnsupportedOpError("The module has quantized types (!quant.uniform), which kjax does not have. "
+                                     "Dequantize to floats or use plain integers.") from error
         raise CompileError(f"The StableHLO text cannot be read: {_first_line(error)}") from error
 
 

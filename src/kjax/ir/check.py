@@ -260,7 +260,7 @@ def _scatter(op):
     rank = xs[0].type.rank
     _dims_in(gone, rank, "inserted and batch dims")
     _dims_in(at["scatter_dims_map"], rank, "scatter_dims_map")
-    need(rank - len(gone) == len(at["update_window_dims"]), "update_window_dims has one number for each dim of a window")
+    need(rank - len(gone) == len(at["update_window_dims"]), "update_window_dims has one for each dim of a window")
     for x, u in zip(xs, updates, strict=True):
         need(u.dtype == x.dtype and u.type.rank == len(batch) + rank - len(gone), f"an update is {u.type} for {x.type}")
         outer = [m for k, m in enumerate(u.shape) if k not in at["update_window_dims"]]

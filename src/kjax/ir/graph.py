@@ -26,8 +26,8 @@ elementwise              any non-special name of ``isa/ops.py`` except ``copy`` 
                          ``window_dilations``, ``padding`` ((low, high), ...); region as reduce
 ``dot_general``          ``lhs_batch``, ``rhs_batch``, ``lhs_contract``, ``rhs_contract``; result dims batch, lhs, rhs
 ``convolution``          ``strides``, ``padding``, ``lhs_dilation``, ``rhs_dilation``, ``reversal`` (bools),
-                         ``feature_groups``, ``batch_groups``, ``lhs_spec``, ``rhs_spec``, ``out_spec`` (dims in the order
-                         batch/out-feature, feature/in-feature, spatial...)
+                         ``feature_groups``, ``batch_groups``, ``lhs_spec``, ``rhs_spec``, ``out_spec`` (dims in
+                         the order batch/out-feature, feature/in-feature, spatial...)
 ``gather``               StableHLO's dimension numbers: ``offset_dims``, ``collapsed_dims``, ``operand_batch_dims``,
                          ``index_batch_dims``, ``start_index_map``, ``index_vector_dim``, ``slice_sizes``
 ``scatter``              operands (*xs, indices, *updates); ``update_window_dims``, ``inserted_dims``,

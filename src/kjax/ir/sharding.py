@@ -8,8 +8,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sharding:
-    """Cut of one array. ``mesh``: ((axis, size), ...), lanes counted row-major; ``dims``: mesh axes of each dim, outer first.
+    """Cut of one array.
 
+    ``mesh``: ((axis, size), ...), lanes counted row-major; ``dims``: the mesh axes that cut each dim, outer first.
     An array dim without axes is whole in every lane; mesh axes that no dim names hold copies.
     """
 

@@ -211,8 +211,8 @@ def _fold(ev, region, arrays, inits):
             wide = np.float64
         if wide is not None or info.is_native:
             a = arrays[0].astype(wide or info.numpy)
-            total = _UFUNCS[name].reduce(np.concatenate([np.broadcast_to(convert(inits[0], a.dtype), (1, *kept)), a]), 0,
-                                         dtype=a.dtype)
+            first = np.broadcast_to(convert(inits[0], a.dtype), (1, *kept))
+            total = _UFUNCS[name].reduce(np.concatenate([first, a]), 0, dtype=a.dtype)
             return [convert(total, info.numpy)]
     if name and 0 < arrays[0].shape[0] <= SEQUENTIAL:
         total = np.broadcast_to(inits[0], kept)
@@ -253,7 +253,8 @@ def _reduce_window(ev, op, *operands):
             wide, (*at["window"], *shape),
             (*(s * d for s, d in zip(strides, at["window_dilations"], strict=True)),
              *(s * t for s, t in zip(strides, at["strides"], strict=True))))
-        arrays.append(view.reshape((-1, *shape)) if view.size else np.empty((int(np.prod(at["window"])), *shape), a.dtype))
+        count = int(np.prod(at["window"]))
+        arrays.append(view.reshape((count, *shape)) if view.size else np.empty((count, *shape), a.dtype))
     return _fold(ev, op.regions[0], arrays, operands[n:])
 
 
@@ -428,12 +429,14 @@ def _scatter(ev, op, *operands):
 def _sort(ev, op, *arrays):
     """Stable merge sort of all rows at once: each run's elements find their place in its neighbour by bisection."""
     dim, region = op.attributes["dim"], op.regions[0]
+    if not arrays[0].size:
+        return list(arrays)
     moved = [np.moveaxis(a, dim, -1) for a in arrays]
     shape = moved[0].shape
     n = shape[-1]
     rows = [a.reshape(-1, n).copy() for a in moved]
     run = 1
-    while run < n and rows[0].size:
+    while run < n:
         place = _merge_places(ev, region, rows, n, run)
         lines = np.arange(rows[0].shape[0])[:, None]
         merged = [np.empty_like(r) for r in rows]

@@ -1,6 +1,5 @@
 """One rule per operation of StableHLO and CHLO, by family. A rule appends core operations to a builder."""
 
-from kjax.frontend.legalize.registry import RULES
 from kjax.frontend.legalize import (  # noqa: E402,F401  (each module registers its rules)
     chlo,
     collective,
@@ -19,5 +18,6 @@ from kjax.frontend.legalize import (  # noqa: E402,F401  (each module registers 
     special,
     window,
 )
+from kjax.frontend.legalize.registry import RULES
 
 __all__ = ["RULES"]

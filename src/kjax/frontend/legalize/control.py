@@ -63,7 +63,7 @@ def custom_call(b, node):
     if "callback" in target:
         advice = "A kjax program cannot call Python: remove the callback, or return the value instead"
     elif "lapack" in target or "cusolver" in target or "Eigh" in target:
-        advice = "Lower for a platform without library calls (lowering_platforms=('tpu',)), or use another algorithm"
+        advice = "Lower with kjax.frontend.platform.lower, or use another algorithm"
     return b.refuse(f"stablehlo.custom_call @{target}", "it calls native code that a program cannot hold", advice)
 
 

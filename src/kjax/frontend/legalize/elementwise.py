@@ -174,8 +174,4 @@ def _reduce_precision(b, x, exponent, mantissa):
         out = (magnitude > most).where(sign_bit | exponent_mask, out)
         out = (magnitude < least).where(sign_bit, out)
     is_nan = b.expr(b.map("ne", x, x))
-    if mantissa > 0:
-        return is_nan.where(b.expr(x), b.expr(b.bitcast(out.value, x.dtype))).value
-    infinity = ((1 << have_exponent) - 1) << have_mantissa  # no mantissa: a NaN becomes infinity
-    nan_out = (bits & (1 << (info.bits - 1))) | infinity
-    return b.bitcast(is_nan.where(nan_out, out).value, x.dtype)
+    return is_nan.where(b.expr(x), b.expr(b.bitcast(out.value, x.dtype))).value

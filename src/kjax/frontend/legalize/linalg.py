@@ -122,3 +122,91 @@ def _substitute(b, a, y, lower, unit):
         return [_put(b, x, b.reshape(rest, (*batch, 1, width)), k, i)]
 
     return b.loop(n, [b.like(0, y)], step)[0]
+
+
+# -- Householder reflections: what JAX's qr is made of -----------------------------------------------------------------
+def _outer(b, column, row):
+    """(..., m) and (..., n) -> (..., m, n)."""
+    k = column.type.rank - 1
+    shape = (*column.shape, row.shape[-1])
+    return b.map("mul", b.broadcast(column, shape, range(k + 1)), b.broadcast(row, shape, (*range(k), k + 1)))
+
+
+def _reflected(b, a, v, tau):
+    """a - tau v (v^H a), with ``tau`` of shape batch + (1,)."""
+    k = a.type.rank - 2
+    row = b.dot(_conjugate(b, v), a, batch=(range(k), range(k)), contract=((k,), (k,)))
+    scaled = b.map("mul", row, b.broadcast(tau, row.shape, range(k + 1)))
+    return b.map("sub", a, _outer(b, v, scaled))
+
+
+def _column(b, a, j):
+    rank = a.type.rank
+    return b.reshape(_at(b, a, rank - 1, j), a.shape[:-1])
+
+
+@rule("custom_call.Qr")
+def qr(b, node):
+    """Column by column, as LAPACK's geqrf: R above, the reflections' vectors below the diagonal, and their factors."""
+    (x,) = node.operands
+    taus_type = node.types[1]
+    if not x.type.size:
+        return [x, b.full(0, taus_type)]
+    a = _compute(b, x)
+    rank, batch = a.type.rank, a.shape[:-2]
+    rows = b.iota(Type("i32", a.shape[:-1]), rank - 2)
+    columns = b.iota(Type("i32", a.shape), rank - 1)
+    taus = b.full(0, Type(a.dtype, taus_type.shape))
+
+    def step(j, a, taus):
+        at = b.broadcast(j, rows.shape)
+        column = _column(b, a, j)
+        alpha = b.expr(_at(b, column, rank - 2, j))
+        below = b.select(b.map("gt", rows, at), column, b.like(0, column))
+        squares = b.map("cabs" if a.dtype in PART else "abs", below)
+        sigma = b.expr(b.reshape(b.reduce(b.map("mul", squares, squares), 0, (rank - 2,), "add"), (*batch, 1)))
+        re = alpha.real() if a.dtype in PART else alpha
+        im = alpha.imag() if a.dtype in PART else alpha * 0
+        length = (re * re + im * im + sigma).sqrt()
+        nothing = sigma.equals(0) & im.equals(0)
+        beta = (re < 0).where(length, -length)
+        safe = nothing.where(1, beta)
+        tau = nothing.where(0, (safe - re) / safe)
+        beta = nothing.where(re, beta)
+        if a.dtype in PART:
+            tau, beta = tau.join(nothing.where(0, -im / safe)), beta.join(beta * 0)
+        divisor = b.map("sub", alpha.value, beta.value)
+        divisor = b.select(nothing.value, b.like(1, divisor), divisor)
+        v = b.map("div", below, b.broadcast(divisor, below.shape, range(rank - 1)))
+        whole = b.select(b.map("eq", rows, at), b.like(1, v), v)
+        updated = _reflected(b, a, whole, _conjugate(b, tau.value))
+        right = b.map("gt", columns, b.broadcast(j, a.shape))
+        a = b.select(right, updated, a)
+        kept = b.select(b.map("lt", rows, at), column, v)
+        new = b.select(b.map("eq", rows, at), b.broadcast(beta.value, kept.shape, range(rank - 1)), kept)
+        return [_put(b, a, b.reshape(new, (*a.shape[:-1], 1)), rank - 1, j), _put(b, taus, tau.value, rank - 2, j)]
+
+    a, taus = b.loop(taus_type.shape[-1], [a, taus], step)
+    return [b.convert(a, x.dtype), b.convert(taus, taus_type.dtype)]
+
+
+@rule("custom_call.ProductOfElementaryHouseholderReflectors")
+def householder_product(b, node):
+    """The reflections applied to the first columns of the identity, the last one first."""
+    x, taus = (_compute(b, v) for v in node.operands)
+    if not x.type.size:
+        return node.operands[0]
+    rank, count = x.type.rank, taus.shape[-1]
+    index = Type("i32", x.shape)
+    start = b.convert(b.map("eq", b.iota(index, rank - 2), b.iota(index, rank - 1)), x.dtype)
+    rows = b.iota(Type("i32", x.shape[:-1]), rank - 2)
+
+    def step(k, q):
+        j = b.map("sub", b.full(count - 1, k.type), k)
+        at = b.broadcast(j, rows.shape)
+        column = _column(b, x, j)
+        v = b.select(b.map("gt", rows, at), column, b.convert(b.map("eq", rows, at), column.dtype))
+        return [_reflected(b, q, v, _at(b, taus, rank - 2, j))]
+
+    (q,) = b.loop(count, [start], step)
+    return b.convert(q, node.type.dtype)

@@ -47,7 +47,7 @@ def _count(b, type):
     return b.expr(b.reshape(b.iota(Type("u64", (type.size,)), 0), type.shape))
 
 
-# -- ThreeFry -----------------------------------------------------------------------------------------------------------
+# -- ThreeFry ----------------------------------------------------------------------------------------------------
 def threefry_2x32(key, counter):
     """20 rounds on a pair of Exprs of u32 with a pair of keys of the same shape."""
     keys = (*key, key[0] ^ key[1] ^ PARITY)
@@ -96,7 +96,7 @@ def _advanced(b, counter, n):
     return (b.expr(counter) + n).value
 
 
-# -- Philox -------------------------------------------------------------------------------------------------------------
+# -- Philox ----------------------------------------------------------------------------------------------------
 def philox_4x32(key, x):
     """10 rounds on four Exprs of u32."""
     for _ in range(10):

@@ -64,16 +64,49 @@ def import_lanes(importer, block):
     graph = importer.graph
     graph.lanes = sizes.pop()
     importer.lane_kind = "replica_id" if replicas > 1 else "partition_id"
+    block = _unwrapped(importer, block)
+    manual = [op.operation for op in block.operations if op.operation.name == "sdy.manual_computation"]
     others = [op.operation.name for op in block.operations if op.operation.name != "sdy.manual_computation"]
-    if len(manual) != 1 or others != ["func.return"] or not _is_plain(manual[0], block):
+    if len(manual) != 1 or others != ["func.return"]:
         return False
-    (op,) = manual
-    graph.in_shardings = tuple(_shardings(importer, op.attributes["in_shardings"]))
-    graph.out_shardings = tuple(_shardings(importer, op.attributes["out_shardings"]))
+    return _import_body(importer, block, manual[0])
+
+
+def _unwrapped(importer, block):
+    """The block of the function that does all the work: jit around pmap is a function that only calls another."""
+    while True:
+        operations = [op.operation for op in block.operations]
+        call = operations[0]
+        if len(operations) != 2 or call.name != "func.call" or list(call.operands) != list(block.arguments) \
+                or list(operations[1].operands) != list(call.results):
+            return block
+        name = attributes.value_of(call.attributes["callee"])
+        if name in importer.calling or name not in importer.functions:
+            return block
+        importer.calling.append(name)
+        block = importer.functions[name].regions[0].blocks[0]
+
+
+def _import_body(importer, block, op):
+    """The body of the block's manual computation as the graph; False if an argument is cut in two ways."""
+    ins = _shardings(importer, op.attributes["in_shardings"])
+    outs = _shardings(importer, op.attributes["out_shardings"])
     _check_manual(importer, op)
-    inner = op.regions[0].blocks[0]
-    arguments = [graph.argument(attributes.type_of(a.type)) for a in inner.arguments]
-    graph.results = list(importer.block(inner, arguments))
+    returned = [list(op.results).index(v) if v in list(op.results) else None
+                for v in list(block.operations)[-1].operation.operands]
+    cuts = [{ins[k] for k, v in enumerate(op.operands) if v == a} for a in block.arguments]
+    if None in returned or any(len(c) > 1 for c in cuts):
+        return False
+    graph, inner = importer.graph, op.regions[0].blocks[0]
+    for argument, cut in zip(block.arguments, cuts, strict=True):
+        whole = attributes.type_of(argument.type)
+        sharding = cut.pop() if cut else Sharding((outs + ins)[0].mesh, ((),) * whole.rank)
+        parts = tuple(n // sharding.parts(d) for d, n in enumerate(whole.shape))
+        importer.values[argument] = graph.argument(Type(whole.dtype, parts))
+        graph.in_shardings += (sharding,)
+    graph.out_shardings = tuple(outs[k] for k in returned)
+    results = importer.block(inner, [importer.values[v] for v in op.operands])
+    graph.results = [results[k] for k in returned]
     return True
 
 
@@ -85,12 +118,6 @@ def _manual_below(op):
                 if inner.operation.name == "sdy.manual_computation":
                     yield inner.operation
                 yield from _manual_below(inner.operation)
-
-
-def _is_plain(op, block):
-    """Whether the block's arguments and results are the manual computation's, in order."""
-    return list(op.operands) == list(block.arguments) and \
-        list(list(block.operations)[-1].operation.operands) == list(op.results)
 
 
 def _all_shardings(importer, op):

@@ -50,6 +50,7 @@ def lgamma(x):
     sine = _sin_pi(x)
     mirrored = math.log(math.pi) - sine.log() - value
     out = reflect.where(sine.equals(0).where(math.inf, mirrored), value)
+    out = (x.equals(1) | x.equals(2)).where(0, out)
     out = abs(x).equals(math.inf).where(math.inf, out)
     return x.differs(x).where(x, out)
 
@@ -66,9 +67,8 @@ def digamma(x):
     square = 1 / (z * z)
     series = square.polynomial([*(b / (2 * k) for k, b in reversed(list(enumerate(BERNOULLI[:8], 1)))), 0])
     value = z.log() - 0.5 / z - series - down
-    part = x - x.floor()  # tan(pi x) from the fraction; a quarter turn keeps it exact near 1/2
-    cotangent = math.pi / ((part > 0.5).where(part - 1, part) * math.pi).tan()
-    cotangent = part.equals(0.5).where(0, cotangent)
+    part = x - x.round_even()  # exact, in [-1/2, 1/2]: tan(pi x) has that period
+    cotangent = abs(part).equals(0.5).where(0, math.pi / (part * math.pi).tan())
     out = reflect.where(value - cotangent, value)
     out = (reflect & _is_whole(x)).where(math.nan, out)
     return x.equals(math.inf).where(math.inf, out)

@@ -1,0 +1,34 @@
+"""The name under which kjax lowers JAX functions.
+
+For a platform that JAX has no special rules for, it writes every primitive out in StableHLO: LU, solve, inverse,
+determinant and matrix exponential come as loops and dots, where "cpu" would call LAPACK.
+"""
+
+import re
+
+from kjax.errors import UnsupportedOpError
+
+PLATFORM = "kjax"
+_NO_RULE = re.compile(r"rule for primitive '?([\w.]+)'? not found")
+
+
+def lower(traced):
+    """Lower a ``jax.stages.Traced`` for kjax. Raises UnsupportedOpError for a primitive that JAX cannot write out."""
+    _enable_donation()
+    try:
+        return traced.lower(lowering_platforms=(PLATFORM,))
+    except NotImplementedError as error:
+        match = _NO_RULE.search(str(error))
+        if not match:
+            raise
+        raise UnsupportedOpError(f"{match[1]}: JAX has no rule that writes this primitive as StableHLO operations. "
+                                 "Use another algorithm, or compute it outside of the program.") from error
+
+
+def _enable_donation():
+    """JAX marks donated arguments only for platforms in a list of its own."""
+    from jax._src.interpreters import mlir
+
+    known = mlir._platforms_with_donation
+    if PLATFORM not in known:
+        known.append(PLATFORM)
