@@ -1,0 +1,114 @@
+"""Parts of the compiler alone: registers, arena, fusion, places."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kjax.bytecode import program as p
+from kjax.compiler import arena, pipeline
+from kjax.compiler.body import Body, Register, RegisterPressure, finish
+from kjax.compiler.views import Buffer
+from kjax.ir.graph import Graph, Region, Type
+
+
+def interpret(uops, registers):
+    """Run integer adds and copies on a register file."""
+    for u in uops:
+        registers[u.dst] = registers[u.a] + registers[u.b] if u.op == "add" else registers[u.a]
+    return registers
+
+
+@given(st.data())
+def test_registers_hold_what_the_virtual_ones_would(data):
+    n = data.draw(st.integers(1, 4))
+    body = Body()
+    inputs = [Register("i32") for _ in range(n)]
+    values = {r: 10 ** k for k, r in enumerate(inputs)}
+    known = list(inputs)
+    for _ in range(data.draw(st.integers(0, 12))):
+        a, b = (data.draw(st.sampled_from(known)) for _ in range(2))
+        r = body.emit("add", "i32", "i32", (a, b))
+        values[r] = values[a] + values[b]
+        if r not in known:
+            known.append(r)
+    results = [data.draw(st.sampled_from(known)) for _ in range(data.draw(st.integers(1, n)))]
+    uops, top = finish(body, inputs=inputs, results=results)
+    file = interpret(uops, dict(enumerate(10 ** k for k in range(n))))
+    assert [file[k] for k in range(len(results))] == [values[r] for r in results]
+    assert all(u.dst < top for u in uops)
+
+
+def test_too_many_live_registers_are_refused():
+    body = Body()
+    inputs = [Register("i32")]
+    alive = [body.emit("add", "i32", "i32", (inputs[0], inputs[0]), k) for k in range(70)]
+    total = alive[0]
+    for r in alive[1:]:
+        total = body.emit("add", "i32", "i32", (total, r))
+    with pytest.raises(RegisterPressure):
+        finish(body, inputs=inputs, results=[total])
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 8), st.integers(1, 500)), min_size=1, max_size=30))
+def test_arena_buffers_that_live_together_do_not_overlap(rows):
+    buffers = [(Buffer("u8", size), first, first + length) for first, length, size in rows]
+    code = [p.Nest((1,), tuple(p.Operand(b, 0, (1,)) for b, first, last in buffers if at in (first, last)), ())
+            for at in range(24)]
+    offsets, size = arena.assign(code)
+    for i, (a, first, last) in enumerate(buffers):
+        assert offsets[a] % 64 == 0 and offsets[a] + a.bytes <= size
+        for b, start, end in buffers[:i]:
+            apart = offsets[a] + a.bytes <= offsets[b] or offsets[b] + b.bytes <= offsets[a]
+            assert apart or last < start or end < first
+
+
+def test_a_buffer_used_across_a_loop_lives_through_it():
+    carried, inner = Buffer("u8", 64), Buffer("u8", 64)
+
+    def touch(b):
+        return p.Nest((1,), (p.Operand(b, 0, (1,)),), ())
+
+    code = [touch(carried), p.While(), touch(inner), p.Do(inner), touch(inner), p.End(), touch(carried)]
+    spans = arena.lifetimes(code)
+    assert spans[carried] == [0, 6] and spans[inner] == [2, 4]
+    code = [touch(carried), p.While(), touch(carried), p.Do(inner), touch(inner), p.End()]
+    assert arena.lifetimes(code)[carried] == [0, 5]
+
+
+def scalar_add(dtype="f32"):
+    region = Region()
+    a, b = (region.argument(Type(dtype)) for _ in range(2))
+    region.results = [region.add("add", [a, b], Type(dtype))]
+    return region
+
+
+def softmax():
+    g = Graph()
+    x = g.argument(Type("f32", (8, 64)))
+    zero = g.add("constant", [], Type("f32"), value=np.float32(0))
+    e = g.add("exp", [x], x.type)
+    (s,) = g.add("reduce", [e, zero], [Type("f32", (8,))], regions=[scalar_add()], dims=(1,))
+    g.results = [g.add("div", [e, g.add("broadcast_in_dim", [s], x.type, dims=(0,))], x.type)]
+    return g
+
+
+def test_a_reduction_is_fused_with_what_it_reduces():
+    nests = pipeline.build(softmax()).code
+    assert [n.n_acc for n in nests] == [1, 0]
+    assert [u.op for u in nests[0].map] == ["load", "exp", "store"]
+
+
+def test_parts_that_depend_on_each_other_through_a_third_stay_apart():
+    g = Graph()
+    x = g.argument(Type("f32", (4, 4)))
+    a = g.add("exp", [x], x.type)
+    t = g.add("transpose", [a], x.type, permutation=(1, 0))
+    g.results = [g.add("add", [a, t], x.type)]
+    assert len(pipeline.build(g).code) == 2
+
+
+def test_a_result_is_computed_in_its_output():
+    image = pipeline.build(softmax())
+    last = image.code[-1]
+    assert image.tensors[last.operands[-1].tensor].storage == "output"
