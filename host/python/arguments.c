@@ -24,6 +24,9 @@ bool kjx_is_ready(const struct program *program, u32 number, PyObject *object)
 	const struct signature *want = &program->inputs[number];
 	bool stacked = program->lanes > 1;
 
+	/* a NumPy scalar is as strongly typed as an array of rank 0 */
+	if (!stacked && !want->rank && Py_TYPE(object) == want->type->typeobj)
+		return true;
 	return PyArray_CheckExact(object) &&
 	       is_ready((PyArrayObject *)object, want, want->stacked + !stacked, want->rank + stacked);
 }

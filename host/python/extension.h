@@ -76,7 +76,7 @@ PyObject *kjx_facts_dict(const struct kjx_facts *facts);
  */
 PyArrayObject *kjx_bind(struct program *program, u32 number, PyObject *object, bool stacked, PyObject **keep);
 
-/** kjx_is_ready - can input @number be read where it lies, without any conversion? */
+/** kjx_is_ready - has it the exact type, shape and layout of input @number? */
 bool kjx_is_ready(const struct program *program, u32 number, PyObject *object);
 
 /** kjx_dims_match - does the array have this shape? */

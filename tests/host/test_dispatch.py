@@ -83,7 +83,8 @@ def test_the_program_that_fits_is_chosen(calls):
     assert d.known == 4
     np.testing.assert_array_equal(d(f32(1, 2, 3), f32(1, 1, 1)), [2, 3, 4])
     assert d(3.0, np.array(4, np.float32)) == 12 and d(np.array(3, np.float32), np.array(4, np.float32)) == 7
-    assert d(3, np.array(4, np.float32)) == "fallback"
+    assert d(np.float32(3), np.float32(4)) == 7
+    assert d(3, np.array(4, np.float32)) == "fallback" and d(np.float64(3), np.float32(4)) == "fallback"
     d.forget()
     assert d(f32(1, 2), f32(3, 4)) == "fallback"
 
