@@ -153,25 +153,13 @@ u32 kjx_uops_log2(const struct kjx_uop *u, u32 n)
 	return log2;
 }
 
-/* roughly how many additions one element of an operation is worth */
-static u32 weight_of(const struct kjx_uop *u)
-{
-	u32 op = kjx_uop_op(u), w = 1;
-
-	if (op == KJX_OP_POW || op == KJX_OP_ATAN2 || (op >= KJX_OP_CBRT && op <= KJX_OP_ERFC))
-		w = 8;
-	else if (op == KJX_OP_DIV || op == KJX_OP_REM || op == KJX_OP_SQRT || op == KJX_OP_RSQRT)
-		w = 4;
-	return kjx_dtype_kind[kjx_uop_dtype(u)] == 'c' ? 2 * w : w;
-}
-
 u32 kjx_body_weight(const struct kjx_image *image, u32 first, u32 n)
 {
 	const struct kjx_uop *u = image->uops + first;
 	u32 w = 0;
 
 	for (; n; n--, u++)
-		w += weight_of(u);
+		w += kjx_uop_rows[u->code].weight;
 	return w ? w : 1;
 }
 

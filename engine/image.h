@@ -35,9 +35,11 @@ extern const u8 kjx_dtype_kind[KJX_DTYPE_COUNT];	/* 'b', 'i', 'u', 'f', 'c' */
 /** struct kjx_uop_row - an operation on one dtype, by code; form 0: there is no such row
  * @form:	KJX_FORM_*
  * @result:	dtype of dst; 0 where the instruction says (bitcast) or there is none (store)
+ * @weight:	roughly how many additions one element is worth: what fuel is counted in
+ * @flops:	arithmetic operations of one element, 0 or 1
  */
 struct kjx_uop_row {
-	u8 form, result;
+	u8 form, result, weight, flops;
 };
 
 extern const struct kjx_uop_row kjx_uop_rows[KJX_UOP_CODES];

@@ -8,6 +8,10 @@
 #define SIZE(NAME, size, kind) [KJX_DTYPE_##NAME] = size,
 #define KIND(NAME, size, kind) [KJX_DTYPE_##NAME] = kind,
 
+/* element counts are shifts, and masks say what is aligned */
+#define IS_POWER(NAME, size, kind) kjx_static_assert(!((size) & ((size) - 1)));
+KJX_DTYPES(IS_POWER)
+
 const u8 kjx_dtype_size[KJX_DTYPE_COUNT] = { KJX_DTYPES(SIZE) };
 const u8 kjx_dtype_kind[KJX_DTYPE_COUNT] = { KJX_DTYPES(KIND) };
 
@@ -28,8 +32,21 @@ enum {
 	part_C64 = KJX_DTYPE_F32, part_C128 = KJX_DTYPE_F64, join_F32 = KJX_DTYPE_C64, join_F64 = KJX_DTYPE_C128,
 };
 
-#define ROW(FORM, NAME, DTYPE, result) \
-	[KJX_OP_##NAME << KJX_DTYPE_BITS | KJX_DTYPE_##DTYPE] = { KJX_FORM_##FORM, result },
+/* polynomials with a division or a table are worth eight additions, division and roots four, complex ones twice that */
+#define IS_LONG(op)	((op) == KJX_OP_POW || (op) == KJX_OP_ATAN2 || ((op) >= KJX_OP_CBRT && (op) <= KJX_OP_ERFC))
+#define IS_DIVISION(op)	((op) == KJX_OP_DIV || (op) == KJX_OP_REM || (op) == KJX_OP_SQRT || (op) == KJX_OP_RSQRT)
+#define IS_COMPLEX(dtype) ((dtype) == KJX_DTYPE_C64 || (dtype) == KJX_DTYPE_C128)
+#define WEIGHT(op, dtype) ((IS_LONG(op) ? 8 : IS_DIVISION(op) ? 4 : 1) << IS_COMPLEX(dtype))
+
+/* moves, selections, conversions and the taking apart of complex numbers count nothing */
+#define IS_ARITHMETIC(form) ((form) != KJX_FORM_SPECIAL && (form) != KJX_FORM_SELECT && (form) != KJX_FORM_CONVERT && \
+			     (form) != KJX_FORM_JOIN)
+#define FLOPS(form, op)	(IS_ARITHMETIC(form) && (op) != KJX_OP_COPY && (op) != KJX_OP_REAL && (op) != KJX_OP_IMAG)
+
+#define ROW(FORM, NAME, DTYPE, result)							\
+	[KJX_OP_##NAME << KJX_DTYPE_BITS | KJX_DTYPE_##DTYPE] = {			\
+		KJX_FORM_##FORM, result, WEIGHT(KJX_OP_##NAME, KJX_DTYPE_##DTYPE),	\
+		FLOPS(KJX_FORM_##FORM, KJX_OP_##NAME) },
 
 #define KJX_UNARY(name, NAME, dtype, DTYPE, c)		ROW(UNARY, NAME, DTYPE, KJX_DTYPE_##DTYPE)
 #define KJX_BINARY(name, NAME, dtype, DTYPE, c)		ROW(BINARY, NAME, DTYPE, KJX_DTYPE_##DTYPE)

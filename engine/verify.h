@@ -85,8 +85,10 @@ enum kjx_status kjx_verify_writable(struct kjx_verifier *v, u32 tensor, u32 oper
 /* no element is visited twice; dims in [skip_first, skip_first + skip_count) are left out */
 enum kjx_status kjx_verify_injective(struct kjx_verifier *v, const struct kjx_operand *o, u32 operand, const u64 *dims,
 				     u32 rank, u32 skip_first, u32 skip_count);
-/* for verified views; @stretch: how far the origin may move, in elements (negative: downwards) */
+/* for verified views */
 struct kjx_extent kjx_view_extent(const struct kjx_verifier *v, const struct kjx_operand *o, const u64 *dims, u32 rank);
+/* the extent's home, which alone tells most views apart */
+u64 kjx_tensor_home(const struct kjx_verifier *v, u32 tensor);
 struct kjx_extent kjx_tensor_extent(const struct kjx_verifier *v, u32 tensor);
 bool kjx_extents_meet(const struct kjx_extent *a, const struct kjx_extent *b);
 /* same element at every point */
@@ -104,7 +106,7 @@ static inline u64 kjx_tensor_elements(const struct kjx_verifier *v, u32 tensor)
 {
 	const struct kjx_tensor *t = &v->image.tensors[tensor];
 
-	return t->bytes / kjx_dtype_size[t->dtype];
+	return t->bytes >> __builtin_ctz(kjx_dtype_size[t->dtype]);	/* sizes are powers of two */
 }
 
 /* ---- verify_body.c ---- */

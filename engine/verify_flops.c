@@ -20,14 +20,8 @@ static u64 body_flops(const struct kjx_image *image, u32 first, u32 n)
 	u64 flops = 0;
 	u32 i;
 
-	for (i = first; i < first + n; i++) {
-		const struct kjx_uop *u = &image->uops[i];
-		u32 form = kjx_uop_rows[u->code].form;
-
-		flops += form != KJX_FORM_SPECIAL && form != KJX_FORM_SELECT && form != KJX_FORM_CONVERT &&
-			 form != KJX_FORM_JOIN && kjx_uop_op(u) != KJX_OP_COPY &&
-			 kjx_uop_op(u) != KJX_OP_REAL && kjx_uop_op(u) != KJX_OP_IMAG;
-	}
+	for (i = first; i < first + n; i++)
+		flops += kjx_uop_rows[image->uops[i].code].flops;
 	return flops;
 }
 

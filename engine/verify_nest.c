@@ -100,7 +100,7 @@ static enum kjx_status verify_store(struct kjx_verifier *v, const struct kjx_nes
 	KJX_TRY(kjx_verify_injective(v, o, i, dims, n->rank, n->red_first, post ? n->red_count : 0));
 	for (k = 0; k < n->n_operands; k++) {
 		other = kjx_nest_operand(n, k);
-		if (k == i || other->tensor == KJX_NO_TENSOR)
+		if (k == i || other->tensor == KJX_NO_TENSOR || kjx_tensor_home(v, other->tensor) != mine.home)
 			continue;
 		its = kjx_view_extent(v, other, dims, n->rank);
 		if (kjx_extents_meet(&mine, &its) && !kjx_views_equal(v, o, other, dims, n->rank))

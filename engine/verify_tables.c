@@ -191,7 +191,7 @@ enum kjx_status kjx_verify_tensors(struct kjx_verifier *v)
 		if (t->zero0 || t->zero1)
 			return kjx_refuse(v, KJX_RESERVED_SET, "a reserved field of tensor %u is not zero", i);
 		KJX_TRY(storage_bytes(v, i, &room));
-		if (!t->bytes || t->bytes % size || t->offset % size)
+		if (!t->bytes || (t->bytes | t->offset) & (size - 1))
 			return kjx_refuse(v, KJX_BAD_TENSOR, "tensor %u has %u bytes at %u, an element has %u", i, t->bytes,
 					  t->offset, size);
 		if (t->offset > room || t->bytes > room - t->offset)

@@ -144,8 +144,9 @@ enum kjx_status kjx_verify_injective(struct kjx_verifier *v, const struct kjx_op
 	return KJX_OK;
 }
 
-static u64 home(const struct kjx_verifier *v, const struct kjx_tensor *t)
+u64 kjx_tensor_home(const struct kjx_verifier *v, u32 tensor)
 {
+	const struct kjx_tensor *t = &v->image.tensors[tensor];
 	const struct kjx_argument *a = aliasing_output(v, t);
 
 	return a ? (u64)KJX_STORAGE_INPUT << 32 | a->alias : (u64)t->storage << 32 | t->index;
@@ -155,7 +156,7 @@ struct kjx_extent kjx_tensor_extent(const struct kjx_verifier *v, u32 tensor)
 {
 	const struct kjx_tensor *t = &v->image.tensors[tensor];
 
-	return (struct kjx_extent){ home(v, t), t->offset, t->offset + t->bytes, t->offset };
+	return (struct kjx_extent){ kjx_tensor_home(v, tensor), t->offset, t->offset + t->bytes, t->offset };
 }
 
 struct kjx_extent kjx_view_extent(const struct kjx_verifier *v, const struct kjx_operand *o, const u64 *dims, u32 rank)
@@ -165,8 +166,8 @@ struct kjx_extent kjx_view_extent(const struct kjx_verifier *v, const struct kjx
 	s64 low = 0, high = 0;
 
 	kjx_affine_range(o->offset, kjx_strides(o), dims, rank, &low, &high);
-	return (struct kjx_extent){ home(v, t), t->offset + (u64)low * size, t->offset + ((u64)high + 1) * size,
-				    t->offset + (u64)o->offset * size };
+	return (struct kjx_extent){ kjx_tensor_home(v, o->tensor), t->offset + (u64)low * size,
+				    t->offset + ((u64)high + 1) * size, t->offset + (u64)o->offset * size };
 }
 
 bool kjx_extents_meet(const struct kjx_extent *a, const struct kjx_extent *b)
