@@ -52,9 +52,10 @@ def _compile_function(fn, args, kwargs, options, strip):
     import jax
 
     from kjax import frontend
+    from kjax.frontend import platform
 
     jitted = jax.jit(fn, keep_unused=True, **{k: v for k, v in options.items() if v is not None})
-    lowered = jitted.trace(*args, **kwargs).lower(lowering_platforms=("cpu",))
+    lowered = platform.lower(jitted.trace(*args, **kwargs))
     graph, portable = frontend.import_with_artifact(lowered)
     graph.name = getattr(fn, "__name__", "main")
     return _finish(graph, portable, *_signatures(jax, lowered), strip)
