@@ -49,8 +49,8 @@ struct kjx_section {
  * @dtype:	KJX_DTYPE_*
  * @storage:	KJX_STORAGE_*
  * @index:	number of the input or output; zero for constants and arena
- * @offset:	bytes from the start of that storage, a multiple of the element size
- *		(constants and arena: of 64 unless the tensor re-reads another one's bytes)
+ * @offset:	bytes from the start of that storage, a multiple of the element size (compilers put constants and
+ *		arena tensors at multiples of 64; the engine does not rely on it)
  * @bytes:	length in bytes, a multiple of the element size, not zero
  */
 struct kjx_tensor {
@@ -75,8 +75,10 @@ struct kjx_argument {
 
 /** struct kjx_uop - one micro-operation of a body: dst = op(a, b, c), registers of strips
  * @code:	operation << KJX_DTYPE_BITS | dtype (of b; of a where there is one operand)
- * @imm:	load, store, iota: number of the operand view; bitcast: the result's dtype; else zero
- * Fields that the operation does not use are zero.
+ * @imm:	load, store, iota: number of the operand view; bitcast: the result's dtype, of the same size, i1 only from
+ *		i1; else zero
+ * Fields that the operation does not use are zero. A register is written before it is read, and read as what was written;
+ * operands of an operation may be of any sizes, dst may be one of them.
  */
 struct kjx_uop {
 	u16 code;
@@ -94,6 +96,13 @@ struct kjx_insn {
  * @tensor:	its buffer, or KJX_NO_TENSOR for an iota operand
  * @zero:	zero
  * @offset:	elements from the tensor's start (iota: the value at index 0)
+ * Every element that a view can reach lies in its tensor; strides are at most KJX_MAX_BYTES in size, those of dims of one
+ * element too. The values of an iota, and index * stride, stay within 62 bits.
+ *
+ * A view that is written to visits no element twice (sorted by size, each stride is larger than all the smaller ones
+ * reach together), and shares no bytes with another view of the same instruction (from the lowest to the highest
+ * byte that they reach), unless it is the same element at every point and the instruction says that this is allowed.
+ * An output that updates an input in place has that input's bytes.
  */
 struct kjx_operand {
 	u32 tensor, zero;
@@ -121,7 +130,8 @@ struct kjx_operand {
  * A value is combined with nothing but values: the initial value, if any, is the post body's business.
  * With no inner kept dims a strip runs along the reduced dims, else along the inner kept dims.
  * Stores in the map body cover every point; operands used in the post body have stride 0 on reduced dims.
- * The map body must not read or write registers 0..n_acc-1.
+ * The map body must not read or write registers 0..n_acc-1. The combine body has no load, store or iota.
+ * The bodies store something; a view that is stored to may be the same view as another operand.
  */
 struct kjx_nest {
 	struct kjx_insn insn;
