@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= $(VENV)/bin/python
 BUILD ?= build/$(shell uname -m)
 JOBS ?= 2
-PYTEST ?= $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
+PYTEST ?= $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup --dist loadgroup
 STAMP := $(VENV)/.kjax-installed
 # a Python of the caller's own choice is used as it is; ours is made when absent
 READY := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP),inplace)
@@ -29,7 +29,7 @@ $(VENV)/bin/python:
 
 $(STAMP): pyproject.toml meson.build | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet "meson-python>=0.17" "meson>=1.3" "ninja>=1.11" "numpy>=2.0"
-	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pip install --quiet --no-build-isolation --editable ".[test,demo]"
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pip install --quiet --no-build-isolation --editable ".[test]"
 	@touch $@
 
 inplace:	## build the engine into src/kjax for PYTHON=... (no install): make inplace PYTHON=/usr/bin/python3
@@ -39,6 +39,7 @@ system:		## Debian packages that the guest and the module need (when root; else 
 	@tools/system.sh guest
 
 demo: $(READY) system ## train, compile, boot a guest, run in ring 0, compare with JAX
+	$(PYTHON) -m pip install --quiet --no-deps "river>=0.22"
 	$(PYTHON) -m kjax.demo
 
 test: $(READY) system generated ## all tests; guest tests included where QEMU is installed
