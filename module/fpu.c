@@ -78,6 +78,15 @@ bool kjax_fpu_usable(void)
 	return !in_nmi() && irq_fpu_usable();	/* in this order: irq_fpu_usable() warns in an NMI */
 }
 
+/* with preemption off */
+static void count(u64 ns)
+{
+	__this_cpu_inc(kjax_stats.sections);
+	__this_cpu_add(kjax_stats.section_ns, ns);
+	if (ns > __this_cpu_read(kjax_stats.longest_section_ns))
+		__this_cpu_write(kjax_stats.longest_section_ns, ns);
+}
+
 enum kjx_status kjax_fpu_section(struct kjx_vm *vm, u64 *budget)
 {
 	bool bh = !irqs_disabled() && !in_hardirq();
@@ -97,6 +106,7 @@ enum kjx_status kjax_fpu_section(struct kjx_vm *vm, u64 *budget)
 		else if (now - before > SLICE_NS * 2)
 			*budget = max(*budget / 2, BUDGET_MIN);
 	} while (status == KJX_AGAIN && 2 * now - before - start < SECTION_NS && !need_resched());
+	count(now - start);
 	kernel_fpu_end();
 	if (bh)
 		local_bh_enable();

@@ -24,6 +24,7 @@
 #include <linux/kref.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -91,6 +92,18 @@ bool kjax_fpu_usable(void);
  * Context: kjax_fpu_usable(). Return: KJX_AGAIN, or what ended the run
  */
 enum kjx_status kjax_fpu_section(struct kjx_vm *vm, u64 *budget);
+
+/* ---- stats.c ---- */
+
+/** struct kjax_stats - counters of one CPU; sections are counted with preemption off, the others may miss one in a race
+ * @runs:	executions begun, @failed: those that did not end with KJX_OK
+ */
+struct kjax_stats {
+	u64 runs, failed, sections, section_ns, longest_section_ns;
+};
+
+DECLARE_PER_CPU(struct kjax_stats, kjax_stats);
+extern const struct attribute_group *kjax_stats_groups[];
 
 /* ---- program.c ---- */
 u32 kjax_dtype_bytes(u32 dtype);	/* of one element; 0: no such dtype */

@@ -92,6 +92,7 @@ static struct miscdevice device = {
 	.name = "kjax",
 	.fops = &device_fops,
 	.mode = 0660,
+	.groups = kjax_stats_groups,
 };
 
 static int __init kjax_init(void)

@@ -253,15 +253,23 @@ enum kjx_status kjax_run_execute(struct kjax_run *run, u64 fuel, u64 deadline, s
 		outcome->used += run->lanes[i].vm.used;
 	outcome->time = ktime_get_ns() - begin;
 	outcome->failed_lane = run->failed_lane;
+	this_cpu_inc(kjax_stats.runs);
+	if (status)
+		this_cpu_inc(kjax_stats.failed);
 	return status;
 }
 
 enum kjx_status kjax_run_execute_atomic(struct kjax_run *run, u64 fuel)
 {
 	u64 budget = U64_MAX;
+	enum kjx_status status;
 
 	if (!kjax_fpu_usable())
 		return KJX_NO_FPU;
 	start(run, fuel);
-	return kjax_fpu_section(&run->lanes[0].vm, &budget);
+	status = kjax_fpu_section(&run->lanes[0].vm, &budget);
+	this_cpu_inc(kjax_stats.runs);
+	if (status)
+		this_cpu_inc(kjax_stats.failed);
+	return status;
 }

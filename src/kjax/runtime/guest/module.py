@@ -94,6 +94,7 @@ def ensure(kernel, progress=lambda message, fraction: None):
         make(kernel, tree, progress)
         # debugging information is nine tenths of it, and all of it would travel to the guest
         tools.run(["strip", "--strip-debug", "-o", scratch / "kjax.ko", tree / "kjax.ko"], "stripping kjax.ko")
+        shutil.copy(tree / "Module.symvers", scratch)  # for modules that call this one's functions
 
     built = cache.build(f"modules/{kernel.release}/{key}", build)
     os.utime(built)
