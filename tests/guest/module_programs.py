@@ -66,11 +66,11 @@ def ring(lanes, rounds, n=16):
                           arena=64 * ((4 * n + 63) // 64), lanes=lanes))
 
 
-def wide(n, repeats=1):
-    """x -> x of f32[1], with an arena of n bytes of which it uses four, at a cost that grows with ``repeats``."""
+def wide(n, work=1):
+    """x -> x of f32[1], with an arena of n bytes; ``work``: that many elements are written there first."""
     body = (Uop("load", "f32", 0, imm=0), Uop("store", "f32", a=0, imm=1))
-    tensors = [Tensor("f32", "input", 4), Tensor("f32", "output", 4), Tensor("f32", "arena", 4)]
-    busy = Nest((repeats,), (_view(0, 0), _view(2, 0)), body, n_regs=1)
+    tensors = [Tensor("f32", "input", 4), Tensor("f32", "output", 4), Tensor("f32", "arena", 4 * work)]
+    busy = Nest((work,), (_view(0, 0), _view(2, 1)), body, n_regs=1)
     copy = Nest((1,), (_view(0, 0), _view(1, 0)), body, n_regs=1)
-    return assemble(Image(tensors, [Argument(0, "f32", (1,))], [Argument(1, "f32", (1,))], [busy] * (repeats > 1) + [copy],
-                          arena=n))
+    return assemble(Image(tensors, [Argument(0, "f32", (1,))], [Argument(1, "f32", (1,))], [busy, copy],
+                          arena=max(n, 4 * work + -4 * work % 64)))
