@@ -13,7 +13,9 @@
  *
  *	fuzz_verify SECONDS SEED PROGRAM.kjx...
  *
- * which mutates the given programs, and those mutants that were accepted, from a fixed random seed.
+ * which mutates the given programs, and those mutants that were accepted, from a fixed random seed. In the
+ * environment: KJX_FUZZ_CPU the table to run on (built with TABLES="scalar avx2 avx512"), KJX_FUZZ_TRACE a file that
+ * keeps the program at work.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,10 +48,16 @@ static void *exactly(u64 bytes)
 
 #ifndef KJX_FUZZ_VERIFY_ONLY
 
+/* a buffer as callers have them: aligned to its element and no better, which @pad says */
+static u8 *buffer(u64 bytes, u64 pad)
+{
+	return (u8 *)exactly(pad + bytes) + pad;
+}
+
 /** struct call - one set of buffers, by input and by output; an updated input and its output are one buffer */
 struct call {
 	u8 **in, **out, *updated, *arena;
-	u64 *in_bytes, *out_bytes, *in_hash;
+	u64 *in_bytes, *out_bytes, *in_hash, pad;
 };
 
 static u64 argument_bytes(const struct kjx_argument *a)
@@ -66,6 +74,7 @@ static struct call *open_call(const struct kjx_plan *plan, const struct kjx_fact
 {
 	struct call *c = calloc(1, sizeof(*c));
 	struct random r = { seed | 1 };
+	const struct kjx_argument *a;
 	const u64 *dims;
 	u32 i;
 	u64 k;
@@ -76,18 +85,20 @@ static struct call *open_call(const struct kjx_plan *plan, const struct kjx_fact
 	c->in_bytes = calloc(f->n_inputs, 8);
 	c->out_bytes = calloc(f->n_outputs, 8);
 	c->in_hash = calloc(f->n_inputs, 8);
+	c->pad = 16 * below(&r, 4);		/* the largest element */
 	for (i = 0; i < f->n_inputs; i++) {
-		c->in_bytes[i] = argument_bytes(kjx_argument_at(plan, 0, i, &dims));
-		c->in[i] = exactly(c->in_bytes[i]);
+		a = kjx_argument_at(plan, 0, i, &dims);
+		c->in_bytes[i] = argument_bytes(a);
+		c->in[i] = buffer(c->in_bytes[i], c->pad + kjx_dtype_size[a->dtype]);
 		for (k = 0; k < c->in_bytes[i]; k++)
 			c->in[i][k] = below(&r, 3) ? (u8)below(&r, 3) : (u8)next(&r);
 		c->in_hash[i] = kjx_xxh64(c->in[i], c->in_bytes[i]);
 	}
 	for (i = 0; i < f->n_outputs; i++) {
-		const struct kjx_argument *a = kjx_argument_at(plan, 1, i, &dims);
-
+		a = kjx_argument_at(plan, 1, i, &dims);
 		c->out_bytes[i] = argument_bytes(a);
-		c->out[i] = a->alias == KJX_NO_ALIAS ? exactly(c->out_bytes[i]) : c->in[a->alias];
+		c->out[i] = a->alias == KJX_NO_ALIAS ? buffer(c->out_bytes[i], c->pad + kjx_dtype_size[a->dtype]) :
+						       c->in[a->alias];
 		if (a->alias != KJX_NO_ALIAS)
 			c->updated[a->alias] = 1;
 	}
@@ -95,7 +106,14 @@ static struct call *open_call(const struct kjx_plan *plan, const struct kjx_fact
 	return c;
 }
 
-static void close_call(struct call *c, const struct kjx_facts *f)
+static void release(const struct kjx_plan *plan, const struct call *c, u32 output, u32 i, u8 *p)
+{
+	const u64 *dims;
+
+	free(p - c->pad - kjx_dtype_size[kjx_argument_at(plan, output, i, &dims)->dtype]);
+}
+
+static void close_call(const struct kjx_plan *plan, struct call *c, const struct kjx_facts *f)
 {
 	u32 i, k;
 
@@ -105,12 +123,12 @@ static void close_call(struct call *c, const struct kjx_facts *f)
 		for (k = 0; k < f->n_inputs; k++)
 			own &= c->out[i] != c->in[k];
 		if (own)
-			free(c->out[i]);
+			release(plan, c, 1, i, c->out[i]);
 	}
 	for (i = 0; i < f->n_inputs; i++) {
 		if (!c->updated[i] && kjx_xxh64(c->in[i], c->in_bytes[i]) != c->in_hash[i])
 			broken("an input that no output updates was written to");
-		free(c->in[i]);
+		release(plan, c, 0, i, c->in[i]);
 	}
 	free(c->in);
 	free(c->out);
@@ -156,7 +174,7 @@ static enum kjx_status run(const struct kjx_plan *plan, const struct kjx_facts *
 		*used = kjx_max(*used, vm[l].used);
 		for (i = 0; i < f->n_outputs; i++)
 			*digest = *digest * 31 + kjx_xxh64(calls[l]->out[i], calls[l]->out_bytes[i]);
-		close_call(calls[l], f);
+		close_call(plan, calls[l], f);
 	}
 	free(board);
 	free(vm);
@@ -168,7 +186,8 @@ static enum kjx_status run(const struct kjx_plan *plan, const struct kjx_facts *
 static void check_run(const void *image, const struct kjx_facts *f)
 {
 	void *memory = exactly(f->plan_bytes);
-	const struct kjx_plan *plan = kjx_prepare(image, f, kjx_cpu_select(0, "scalar"), memory);
+	const char *cpu = getenv("KJX_FUZZ_CPU");
+	const struct kjx_plan *plan = kjx_prepare(image, f, kjx_cpu_select(~0u, cpu ? cpu : "scalar"), memory);
 	u64 whole, sliced, used, again;
 	enum kjx_status a = run(plan, f, ~0ull, &whole, &used), b = run(plan, f, 97, &sliced, &again);
 

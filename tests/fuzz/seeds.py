@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+from dataclasses import replace
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "reject"))
 
@@ -12,7 +13,12 @@ def small():
 
     from kjax.bytecode.assembler import assemble
 
-    return {name: assemble(make()) for name, make in PROGRAMS.items()}
+    programs = {name: assemble(make()) for name, make in PROGRAMS.items()}
+    long = PROGRAMS["sort_by_body"]()
+    long.tensors[0] = replace(long.tensors[0], bytes=280)
+    long.code[0] = replace(long.code[0], dims=(70,))
+    long.arena = 320
+    return {**programs, "sort_long_by_body": assemble(long)}
 
 
 def compiled():
@@ -49,7 +55,22 @@ def compiled():
         "narrow": (lambda x: (x.astype(jnp.bfloat16) * 3).astype(jnp.int8), f32(8)),
         "concatenate": (lambda x, y: jnp.concatenate([x, y[::-1].T], 0), f32(4, 4), f32(4, 2)),
     }
-    return {name: compile_graph(import_module(jax.jit(f).lower(*args).as_text())) for name, (f, *args) in functions.items()}
+    def typed(dtype, *shape):
+        return jax.ShapeDtypeStruct(shape, dtype)
+
+    for dtype in ("float32", "float64", "int32", "complex64"):  # tiles, edges, narrow rows of contractions
+        functions[f"matmul_{dtype}"] = (lambda x, y: x @ y, typed(dtype, 33, 65), typed(dtype, 65, 19))
+    functions |= {
+        "batched": (lambda x, y: jnp.einsum("bik,bjk->bij", x, y), f32(3, 18, 40), f32(3, 7, 40)),
+        "matvec": (lambda x, y: x @ y, f32(70, 130), f32(130)),
+        "rows": (lambda x: x.sum(1), f32(40, 300)),
+        "columns": (lambda x: (x.max(0), x.T * 2), f32(300, 20)),
+        "sort_long": (lambda x, y: (jnp.sort(x), jnp.sort(y)), f32(400), typed("uint8", 300)),
+        "sort_pairs": (lambda x, y: jax.lax.sort((x, y), num_keys=1), i32(90), f32(90)),
+    }
+    with jax.enable_x64(True):
+        return {name: compile_graph(import_module(jax.jit(f).lower(*args).as_text()))
+                for name, (f, *args) in functions.items()}
 
 
 def write(folder):
