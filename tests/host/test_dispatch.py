@@ -164,3 +164,27 @@ def test_forgetting_and_changing_arguments_during_a_long_run(calls):
         if out != "fallback":
             assert (out[0] == 3).all()
         d.add(_engine.Program(images.elementwise("add", (n,))), ["tuple", ["list", "*", "*"]], ["tuple", "*"])
+
+
+def test_jit_learns_what_it_has_seen():
+    import jax
+
+    import kjax
+
+    @kjax.jit
+    def f(params, x):
+        return {"y": params["w"] * x, "n": None}
+
+    params = {"w": f32(1, 2)}
+    for _ in range(3):
+        np.testing.assert_array_equal(f(params, f32(3, 4))["y"], [3, 8])
+    assert f.known == 1 and f.__name__ == "f"
+    np.testing.assert_array_equal(f(params, 2)["y"], [2, 4])
+    np.testing.assert_array_equal(f(params, 2)["y"], [2, 4])
+    assert f.known == 2
+    np.testing.assert_array_equal(f(params, x=f32(3, 4))["y"], [3, 8])
+    with jax.enable_x64(True):
+        assert f({"w": np.float64([1, 2])}, 1.0)["y"].dtype == np.float64
+    assert f({"w": np.float64([1, 2])}, 1.0)["y"].dtype == np.float32
+    kjax.close_all()
+    np.testing.assert_array_equal(f(params, f32(3, 4))["y"], [3, 8])

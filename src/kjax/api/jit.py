@@ -5,6 +5,7 @@ import inspect
 
 import numpy as np
 
+from kjax import _engine
 from kjax.api import trees
 from kjax.api.compile import compile as compile_program
 
@@ -53,10 +54,28 @@ def _abstract(x):
     return (tuple(shape), str(x.dtype), getattr(x, "weak_type", False))
 
 
-class Jitted:
-    """A function that compiles itself. ``lower``-like access: ``program_for(*args)``."""
+_enable_x64 = None
+
+
+def _x64():
+    """Whether 64-bit types are enabled now: what JAX's own dispatch looks at, a quarter of the price of ``jax.config``."""
+    global _enable_x64
+    if _enable_x64 is None:
+        from jax._src import config
+
+        _enable_x64 = config.enable_x64
+    return _enable_x64.value
+
+
+class Jitted(_engine.Dispatch):
+    """A function that compiles itself. ``lower``-like access: ``program_for(*args)``.
+
+    Calls in this process whose arguments are NumPy arrays (or Python numbers) in tuples, lists and dicts, of types that were seen
+    before, go to their program without any Python code; ``_call`` takes all others.
+    """
 
     def __init__(self, fun, static, donated, environment, deadline):
+        super().__init__(self._call, _x64)
         functools.update_wrapper(self, fun)
         self.fun = fun
         self.static_numbers, self.static_names = static
@@ -87,10 +106,31 @@ class Jitted:
         """The ``Program`` that a call with these arguments runs."""
         return self._find(args, kwargs)[0]
 
-    def __call__(self, *args, **kwargs):
+    def _call(self, *args, **kwargs):
+        known = len(self._programs)
         program, leaves = self._find(args, kwargs)
         signature = program.signature
         arrays = [signature.convert(x, leaf) for x, leaf in zip(leaves, signature.inputs)]
         out = program.run_flat(arrays, environment=self.environment, deadline=self.deadline,
                                in_place=bool(self.donated_numbers or self.donated_names))
+        if len(self._programs) > known and not kwargs:
+            self._learn(program, args, leaves)
         return signature.unflatten(out)
+
+    def _learn(self, program, args, leaves):
+        """Let the engine take further calls like this one, where nothing but arrays decides about them."""
+        signature = program.signature
+        plain = not (self.static_numbers or self.static_names or self.donated_numbers or self.donated_names)
+        local = self.environment in (None, "embedded") and self.deadline is None and program.lanes == 1
+        if not (plain and local) or signature.in_spec is None or signature.out_spec is None:
+            return
+        weak = [type(x) if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic) else None
+                for x in leaves]
+        found = []
+        spec = trees.flatten(tuple(args), found)
+        if len(found) != len(leaves) or any(a is not b for a, b in zip(found, leaves)):
+            return  # a registered class among them: only JAX can take it apart
+        try:
+            self.add(program.load(self.environment).call, spec, signature.out_spec["spec"], weak=weak, condition=_x64())
+        except ValueError:
+            return  # more arrays than the direct way takes

@@ -44,6 +44,10 @@ class Embedded:
         """Bytes ``used`` by images, plans and arenas, and the ``limit`` or None."""
         return {"used": self._account.used, "limit": self._account.limit}
 
+    @property
+    def closed(self):
+        return self._closed
+
     def close(self):
         """Close all programs. A run that goes on in another thread ends as if nothing had happened."""
         self._closed = True
@@ -71,6 +75,10 @@ class EmbeddedProgram:
     def cpu(self):
         """Name of the cpu table in use."""
         return self.call.cpu
+
+    @property
+    def closed(self):
+        return self.call.closed
 
     def run(self, inputs, *, deadline=None, fuel=None, in_place=False):
         """See ``base.Loaded.run``."""
