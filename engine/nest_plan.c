@@ -271,29 +271,25 @@ static void dense(struct decoder *d, u32 def, u32 view)
 	d->ssa.def[def].wants_slot = 0;
 }
 
-/* loads and stores of the phase from @first on: which are only pointers. Stores first: they decide on clashes as
- * the program has them. */
+/* Loads and stores of the phase from @first on: which are only pointers. Stores before loads: they look at the loads. */
 static void place(struct decoder *d, u32 first, bool post)
 {
 	struct kjx_ssa *s = &d->ssa;
-	u32 i;
+	struct kjx_micro *m, *end = s->micro + s->n_micro;
 
-	for (i = first; i < s->n_micro; i++) {
-		struct kjx_micro *m = &s->micro[i];
-
-		if (m->fn || m->c != KJX_MICRO_LOAD)
-			continue;
-		if (written_between(d, m->b, i, s->def[m->dst].last))
+	for (m = s->micro + first; m != end; m++)
+		if (!m->fn && m->c == KJX_MICRO_LOAD &&
+		    written_between(d, m->b, (u32)(m - s->micro), s->def[m->dst].last))
 			m->c = KJX_MICRO_LOAD_COPY;
-	}
-	for (i = first; i < s->n_micro; i++) {
-		struct kjx_micro *m = &s->micro[i];
-
-		if (!m->fn && m->c == KJX_MICRO_STORE && in_place(d, first, i, post)) {
+	for (m = s->micro + first; m != end; m++) {
+		if (!m->fn && m->c == KJX_MICRO_STORE && in_place(d, first, (u32)(m - s->micro), post)) {
 			dense(d, m->a, m->b);
 			m->c = KJX_MICRO_NONE;
-		} else if (!m->fn && m->c == KJX_MICRO_LOAD &&
-			   (is_one_lane(d, post) || d->views[m->b].lanes == KJX_LANES_DENSE)) {
+		}
+	}
+	for (m = s->micro + first; m != end; m++) {
+		if (!m->fn && m->c == KJX_MICRO_LOAD &&
+		    (is_one_lane(d, post) || d->views[m->b].lanes == KJX_LANES_DENSE)) {
 			dense(d, m->dst, m->b);
 			m->c = KJX_MICRO_NONE;
 		}
@@ -311,15 +307,6 @@ static void pin(struct decoder *d, u32 first)
 		result[i] = s->reg[i];
 		if (result[i] < n)
 			s->def[result[i]].last = KJX_LIVE_OUT;
-	}
-	for (i = 0; i < n; i++) {	/* accumulators that change places go through a slot */
-		if (result[i] < n && result[i] != i) {
-			u32 log2 = s->def[result[i]].log2_size, def = kjx_ssa_def(s, log2, true);
-
-			s->def[def].last = KJX_LIVE_OUT;
-			kjx_ssa_micro(s, NULL, def, result[i], log2, KJX_MICRO_COPY, 1);
-			result[i] = (u16)def;
-		}
 	}
 	for (i = 0; i < n; i++) {
 		struct kjx_def *def = &s->def[result[i]];

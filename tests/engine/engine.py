@@ -1,7 +1,7 @@
 """The engine, driven through its C API: programs are assembled in Python, verified, prepared and run in slices.
 
-A shared library is built from ``engine/engine.mk`` with the scalar table (and the others, when ``KJX_TEST_CPU`` names
-one). ``KJX_SANITIZE=1`` builds it with the address and undefined-behaviour sanitizers; Python then has to be
+A shared library is built from ``engine/engine.mk`` with the scalar table, or with all when ``KJX_TEST_CPU`` names
+another one. ``KJX_SANITIZE=1`` builds it with the address and undefined-behaviour sanitizers; Python then has to be
 started with ``LD_PRELOAD`` of gcc's libasan (see ``tests/engine/sanitized.sh``).
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from kjax.bytecode import assembler
 from kjax.isa import dtypes, status
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(os.environ.get("KJX_TEST_ROOT") or pathlib.Path(__file__).resolve().parents[2])
 ENGINE = ROOT / "engine"
 SANITIZE = bool(os.environ.get("KJX_SANITIZE"))
 CPU = os.environ.get("KJX_TEST_CPU", "scalar")
@@ -72,14 +72,16 @@ def _cached(folder, name, command, *inputs):
 @functools.cache
 def library():
     core, flags = _variables(ENGINE / "engine.mk"), _variables(ENGINE / "flags.mk")
-    cpus = flags["KJX_CPUS"]
+    cpus = ["scalar"] if CPU == "scalar" else flags["KJX_CPUS"]
     folder = ROOT / "build" / ("engine-sanitized" if SANITIZE else "engine-tests")
     folder.mkdir(parents=True, exist_ok=True)
     headers = sorted([*ENGINE.glob("*.h"), ENGINE / "gen/isa.h", ROOT / "host/port.h"])
-    ukernels = sorted([*headers, *ENGINE.glob("ukernels/*"), *ENGINE.glob("gen/*")])
+    tables = [ROOT / "host/port.h", *(ENGINE / name for name in ("cpu.h", "engine.h", "format.h", "gemm.h"))]
+    ukernels = sorted([*tables, *ENGINE.glob("ukernels/*"), *ENGINE.glob("gen/*")])
     check = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"] * SANITIZE
-    base = ["gcc", "-std=gnu11", "-g", "-Wall", "-Wextra", "-Werror", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}"]
-    integer = ["-O2", "-ffreestanding", "-fno-strict-aliasing", "-Wframe-larger-than=1024"]
+    base = ["gcc", "-std=gnu11", "-g", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}"]
+    base += ["-U__x86_64__"] * (CPU == "scalar")  # then select.c knows of no other table
+    integer = ["-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-strict-aliasing", "-Wframe-larger-than=1024"]
     if SANITIZE:
         integer = ["-O1", "-ffreestanding", "-fno-strict-aliasing", *check]
     elif os.uname().machine == "x86_64":
@@ -92,10 +94,9 @@ def library():
             objects.append(_cached(folder, name + ".o", [*base, *integer, str(source)], source, *headers))
         for cpu in cpus:
             source = ENGINE / "cpu" / f"{cpu}.c"
-            command = [*base, *flags["KJX_FP_FLAGS"], *flags["KJX_FLAGS_" + cpu], "-Wno-unused-const-variable"]
-            if SANITIZE:
-                command = [w for w in command if not w.startswith("-Wframe")]
-                command += check if cpu == "scalar" else []
+            command = [*base, *flags["KJX_FP_FLAGS"], *flags["KJX_FLAGS_" + cpu], "-w"]
+            if SANITIZE and cpu == "scalar":
+                command += ["-O1", *check]
             objects.append(_cached(folder, cpu + ".o", [*command, str(source)], source, *ukernels))
         shared = _cached(folder, "engine.so", ["gcc", "-shared", *check, *map(str, objects)], *objects)
     lib = c.CDLL(str(shared), mode=os.RTLD_LAZY)
