@@ -35,7 +35,7 @@ static int buffer_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Each page holds its own reference while mapped, so the mapping may outlive the buffer. */
+/* The mapping holds the file, hence the buffer and its charge, until it is gone. */
 static int buffer_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct kjax_buffer_object *buffer = file->private_data;

@@ -122,7 +122,8 @@ void *kjax_zalloc(u64 bytes)
 {
 	if (!bytes || bytes > (u64)totalram_pages() << PAGE_SHIFT)
 		return NULL;
-	return __vmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	/* MAYFAIL: a cgroup at its limit gets an error, not the OOM killer */
+	return __vmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 }
 
 enum kjx_status kjax_blob_new(struct kjax_owner *owner, u64 bytes, struct kjax_blob **result)
