@@ -42,11 +42,11 @@ def command(cpu, target):
 @functools.cache
 def objects():
     """Folder with scalar.o, avx2.o, avx512.o and uops.so."""
-    digest = hashlib.sha256()
-    sources = [*ENGINE.glob("*.h"), *ENGINE.glob("gen/*"), *ENGINE.glob("ukernels/*"), *ENGINE.glob("cpu/*.c"),
-               ENGINE / "flags.mk", ROOT / "host/port.h"]
-    for path in sorted(sources):
-        digest.update(path.read_bytes())
+    digest = hashlib.sha256((ENGINE / "flags.mk").read_bytes())
+    for cpu in CPUS:
+        rule = subprocess.run([*command(cpu, "x")[:-2], "-MM"], check=True, capture_output=True, text=True).stdout
+        for path in sorted(rule.replace("\\\n", " ").split()[1:]):
+            digest.update(pathlib.Path(path).read_bytes())
     folder = ROOT / "build/ops" / digest.hexdigest()[:16]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.parent / "lock", "w") as lock:
