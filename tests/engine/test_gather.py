@@ -1,0 +1,171 @@
+"""Gather and scatter against NumPy: origins in and out of range, every index dtype, windows of all shapes, bodies."""
+
+import random
+
+import numpy as np
+import pytest
+from engine import ALL, Program
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import run_body
+from programs import Builder, strides_of
+
+from kjax.bytecode import program as p
+from kjax.isa import dtypes
+
+INDEX = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
+BODIES = {
+    "replace": (),
+    "add": (p.Uop("add", "{t}", 0, 0, 1),),
+    "old - 2 * new": (p.Uop("add", "{t}", 1, 1, 1), p.Uop("sub", "{t}", 0, 0, 1)),
+    "new": (p.Uop("copy", "{t}", 0, 1),),
+    "min through i64": (p.Uop("to_i64", "{t}", 2, 0), p.Uop("to_i64", "{t}", 3, 1), p.Uop("min", "i64", 2, 2, 3),
+                        p.Uop("to_{t}", "i64", 0, 2)),
+}
+
+
+def body(name, dtype):
+    return tuple(p.Uop(u.op.format(t=dtype), u.dtype.format(t=dtype), u.dst, u.a, u.b, u.c) for u in BODIES[name])
+
+
+def reference(g, windowed, plain, indices):
+    """Run ``g`` on flat arrays in place, one batch point after the other."""
+    batch, window = g.dims[:g.n_batch], g.dims[g.n_batch:]
+    inside = np.zeros(window, np.int64), np.zeros(window, np.int64)
+    for axis, d in enumerate(window):
+        steps = np.arange(d).reshape([-1 if k == axis else 1 for k in range(len(window))])
+        for offsets, view in zip(inside, (g.windowed, g.plain), strict=True):
+            offsets += steps * view.strides[g.n_batch + axis]
+    for point in np.ndindex(*batch):
+        at = [v.offset + sum(i * s for i, s in zip(point, v.strides, strict=False)) for v in (g.windowed, g.plain)]
+        skipped = False
+        for row, values in zip(g.indices, indices, strict=True):
+            x = int(values[row.offset + sum(i * s for i, s in zip(point, row.strides, strict=True))])
+            skipped |= g.mode == "skip" and not 0 <= x <= row.limit
+            at[0] += min(max(x, 0), row.limit) * row.step
+        if skipped:
+            continue
+        w, q = at[0] + inside[0], at[1] + inside[1]
+        if not g.scatter:
+            plain[q] = windowed[w]
+        elif not g.body:
+            windowed[w] = plain[q]
+        else:
+            windowed[w] = run_body(g.body, {0: windowed[w], 1: plain[q]}, (), {}, w.shape)[0]
+
+
+def random_case(seed):
+    r = random.Random(seed)
+    g = np.random.default_rng(seed)
+    b = Builder()
+    dtype = r.choice(("i32", "i64", "u8", "i16"))
+    numpy = dtypes.BY_NAME[dtype].numpy
+    batch = tuple(r.choice((1, 2, 3, 5, 300)) for _ in range(r.randint(0, 2)))
+    window = tuple(r.choice((1, 2, 3, 7, 40)) for _ in range(r.randint(0 if batch else 1, 2)))
+    dims = batch + window
+    scatter = r.random() < 0.5
+    # a row-major tensor with a dim for each index component and one for each window dim, some of them shared
+    n_index = r.randint(0, min(2, len(window) + 1))
+    sizes = [w + r.choice((0, 1, 5)) for w in window]
+    extra = [r.choice((1, 4, 9)) for _ in range(max(0, n_index - len(window)))]
+    shape = tuple(extra + sizes)
+    strides = strides_of(shape)
+    limits = [(shape[k] - (window[k - len(extra)] if k >= len(extra) else 1), strides[k]) for k in range(len(shape))]
+    r.shuffle(limits)
+    windowed_view = p.Operand(None, 0, (0,) * len(batch) + strides[len(extra):])
+    order = list(range(len(dims)))
+    if r.random() < 0.5:
+        r.shuffle(order)
+    plain_strides, step = [0] * len(dims), 1
+    for axis in reversed(order):
+        plain_strides[axis] = step
+        step *= dims[axis]
+    size, n_plain = int(np.prod(shape)), int(np.prod(dims))
+    windowed_array = g.integers(0, 100, size).astype(numpy)
+    plain_array = g.integers(0, 100, n_plain).astype(numpy)
+    inputs, rows, index_arrays = [], [], []
+
+    def put(dtype, array):
+        inputs.append(array)
+        return b.input(dtype, array.shape)
+
+    windowed = put(dtype, windowed_array)
+    if scatter:
+        plain = put(dtype, plain_array)
+        windowed = b.output(dtype, (size,), alias=0)
+    else:
+        plain = b.output(dtype, (n_plain,))
+        plain_array = np.zeros(n_plain, numpy)
+    for limit, step in limits[:n_index]:
+        kind = r.choice(INDEX)
+        info = np.iinfo(dtypes.BY_NAME[kind].numpy)
+        values = g.integers(max(info.min, -3), limit + 4, int(np.prod(batch)) + 1).astype(dtypes.BY_NAME[kind].numpy)
+        for extreme in (info.min, info.max):
+            if r.random() < 0.5:
+                values[r.randrange(len(values))] = extreme
+        index_strides = tuple(s if r.random() < 0.9 else 0 for s in strides_of(batch))
+        rows.append(p.Index(put(kind, values), r.randint(0, 1) if batch else 0, limit, step, index_strides))
+        index_arrays.append(values)
+    name = r.choice(list(BODIES)) if scatter else "replace"
+    gather = p.Gather(dims, len(batch), p.Operand(windowed, 0, windowed_view.strides),
+                      p.Operand(plain, 0, tuple(plain_strides)), tuple(rows),
+                      "skip" if scatter and r.random() < 0.5 else "clamp", scatter, body(name, dtype),
+                      4 if BODIES[name] else 0)
+    b.emit(gather)
+    return b.image, gather, inputs, windowed_array.copy(), plain_array.copy(), index_arrays
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**62))
+def test_random(seed):
+    image, gather, inputs, windowed, plain, indices = random_case(seed)
+    with np.errstate(all="ignore"):
+        reference(gather, windowed, plain, indices)
+    program = Program(image)
+    used = set()
+    for budget in (ALL, 1):
+        lane = program.lane(inputs)
+        lane.finish(budget)
+        np.testing.assert_array_equal(lane.outputs()[0], windowed if gather.scatter else plain)
+        used.add(lane.vm.used)
+    assert len(used) == 1 and 0 < used.pop() <= program.facts.cost
+
+
+@pytest.mark.parametrize("budget", [1, ALL])
+def test_a_large_dynamic_slice(budget):
+    """No batch dims; the window is copied in pieces between looks at the budget."""
+    b = Builder()
+    x, i, out = b.input("f32", (100_000,)), b.input("i32", ()), b.output("f32", (60_000,))
+    b.emit(p.Gather((60_000,), 0, p.Operand(x, 0, (1,)), p.Operand(out, 0, (1,)),
+                    (p.Index(i, 0, 40_000, 1, ()),)))
+    X = np.arange(100_000, dtype=np.float32)
+    for start in (-5, 0, 123, 40_000, 99_999):
+        begin = min(max(start, 0), 40_000)
+        lane = Program(b.image).lane([X, np.int32(start)])
+        lane.finish(budget)
+        np.testing.assert_array_equal(lane.outputs()[0], X[begin:begin + 60_000])
+        assert budget == ALL or lane.slices > 6
+
+
+def test_updates_of_one_element_add_up():
+    """Equal indices: every update counts, in order."""
+    b = Builder()
+    x, u, i = b.input("f64", (4,)), b.input("f64", (1000,)), b.input("u8", (1000,))
+    out = b.output("f64", (4,), alias=0)
+    b.emit(p.Gather((1000,), 1, p.Operand(out, 0, (0,)), p.Operand(u, 0, (1,)), (p.Index(i, 0, 3, 1, (1,)),),
+                    "skip", True, (p.Uop("add", "f64", 0, 0, 1),), 2))
+    rng = np.random.default_rng(1)
+    U, I = rng.standard_normal(1000), rng.integers(0, 6, 1000).astype(np.uint8)  # 4 and 5 are out of range
+    want = np.ones(4)
+    for k, v in zip(I, U, strict=True):
+        if k < 4:
+            want[k] += v
+    np.testing.assert_array_equal(Program(b.image).run(np.ones(4), U, I)[0], want)
+
+
+def test_complex_elements():
+    b = Builder()
+    x, i, out = b.input("c128", (9,)), b.input("i64", (5,)), b.output("c128", (5,))
+    b.emit(p.Gather((5,), 1, p.Operand(x, 8, (0,)), p.Operand(out, 0, (1,)), (p.Index(i, 4, 8, -1, (-1,)),)))
+    X, I = np.arange(9) * (1 + 2j), np.int64([0, 3, 8, 20, -20])
+    np.testing.assert_array_equal(Program(b.image).run(X, I)[0], X[8 - np.clip(I[::-1], 0, 8)])
