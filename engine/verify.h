@@ -132,7 +132,8 @@ struct kjx_body_state {
 };
 
 enum kjx_status kjx_verify_body_place(struct kjx_verifier *v, u32 first, u64 n);
-enum kjx_status kjx_verify_body(struct kjx_verifier *v, struct kjx_body_state *b, enum kjx_body_kind kind, u32 first, u32 n);
+enum kjx_status kjx_verify_body(struct kjx_verifier *v, struct kjx_body_state *b, enum kjx_body_kind kind, u32 first,
+				u32 n);
 /* register @r must hold @dtype at the end of a body */
 enum kjx_status kjx_verify_result(struct kjx_verifier *v, const struct kjx_body_state *b, u32 r, u32 dtype);
 

@@ -96,8 +96,8 @@ static enum kjx_status verify_access(struct kjx_verifier *v, struct kjx_body_sta
 		return kjx_refuse(v, KJX_BAD_OPERAND, "micro-operation %u: operand %u moves along reduced dims after the reduction",
 				  at, u->imm);
 	if ((op == KJX_OP_IOTA) != (o->tensor == KJX_NO_TENSOR))
-		return kjx_refuse(v, KJX_BAD_OPERAND, "micro-operation %u: an iota has no tensor, a load or store has one (operand %u)",
-				  at, u->imm);
+		return kjx_refuse(v, KJX_BAD_OPERAND, "micro-operation %u: an iota has no tensor, load and store have one (operand %u)", at,
+				  u->imm);
 	if (op == KJX_OP_IOTA)
 		return verify_write(v, b, at, u->dst, dtype);
 	if (kjx_tensor_dtype(v, o->tensor) != dtype)
@@ -199,7 +199,8 @@ static kjx_always_inline bool plainly_right(struct kjx_body_state *b, const stru
 	return true;
 }
 
-enum kjx_status kjx_verify_body(struct kjx_verifier *v, struct kjx_body_state *b, enum kjx_body_kind kind, u32 first, u32 n)
+enum kjx_status kjx_verify_body(struct kjx_verifier *v, struct kjx_body_state *b, enum kjx_body_kind kind, u32 first,
+				u32 n)
 {
 	u32 i;
 

@@ -216,7 +216,8 @@ static u32 check(const u8 *image, u64 n)
 
 	if (status != KJX_OK && (status < KJX_TRUNCATED || status > KJX_OVER_COST))
 		broken("the verifier says ok or a status from 16 to 81");
-	if ((status == KJX_OK) != (log.needed == 1) || strlen(text) + 1 != kjx_min(log.needed, sizeof(text)) || strchr(text, '%'))
+	if ((status == KJX_OK) != (log.needed == 1) || strlen(text) + 1 != kjx_min(log.needed, sizeof(text)) ||
+	    strchr(text, '%'))
 		broken("a refusal, and only that, explains itself");
 #ifndef KJX_FUZZ_VERIFY_ONLY
 	if (status == KJX_OK && (f.input_bytes + f.output_bytes) * f.lanes <= BUFFERS)

@@ -1,4 +1,4 @@
-"""Programs that the fuzzers begin with: the small ones of the refusal tests, and what the compiler makes of JAX functions."""
+"""Programs that the fuzzers begin with: those of the refusal tests, and what the compiler makes of JAX functions."""
 
 import pathlib
 import sys
@@ -48,9 +48,11 @@ def compiled():
         "scan": (lambda x: jax.lax.scan(lambda c, a: (c + a, c * a), jnp.zeros(3), x), f32(10, 3)),
         "while": (lambda x: jax.lax.while_loop(lambda c: c < 100, lambda c: c * 2 + 1, x), i32()),
         "cond": (lambda p, x: jax.lax.switch(p, [lambda a: a * 2, lambda a: a + 1, jnp.sin], x), i32(), f32(4)),
-        "convolution": (lambda x, w: jax.lax.conv_general_dilated(x, w, (1, 1), "SAME"), f32(1, 2, 5, 5), f32(3, 2, 3, 3)),
+        "convolution": (lambda x, w: jax.lax.conv_general_dilated(x, w, (1, 1), "SAME"),
+                        f32(1, 2, 5, 5), f32(3, 2, 3, 3)),
         "pool": (lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (2, 2), (2, 2), "VALID"), f32(6, 6)),
-        "threefry": (lambda k: jax.random.bits(jax.random.wrap_key_data(k), (9,)), jax.ShapeDtypeStruct((2,), jnp.uint32)),
+        "threefry": (lambda k: jax.random.bits(jax.random.wrap_key_data(k), (9,)),
+                     jax.ShapeDtypeStruct((2,), jnp.uint32)),
         "complex": (lambda x: jnp.abs(jnp.exp(1j * x)), f32(8)),
         "narrow": (lambda x: (x.astype(jnp.bfloat16) * 3).astype(jnp.int8), f32(8)),
         "concatenate": (lambda x, y: jnp.concatenate([x, y[::-1].T], 0), f32(4, 4), f32(4, 2)),

@@ -1,7 +1,7 @@
 """A while of fuzzing: FUZZ_SECONDS for each of two drivers (8 in a plain test run). `make fuzz` gives them longer.
 
-A failure prints the sanitizer's report. To look at the program: run the printed command with KJX_FUZZ_TRACE=file, which keeps the
-last program that was tried.
+A failure prints the sanitizer's report. To look at the program: run the printed command with KJX_FUZZ_TRACE=file,
+which keeps the last program that was tried.
 """
 
 import os

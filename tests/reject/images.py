@@ -10,8 +10,24 @@ from dataclasses import replace
 import xxhash
 
 from kjax.bytecode.assembler import assemble
-from kjax.bytecode.program import (Argument, Branch, Case, Do, Dot, End, Exchange, Gather, Image, Index, Nest, Operand,
-                                   Sort, Tensor, Uop, While)
+from kjax.bytecode.program import (
+    Argument,
+    Branch,
+    Case,
+    Do,
+    Dot,
+    End,
+    Exchange,
+    Gather,
+    Image,
+    Index,
+    Nest,
+    Operand,
+    Sort,
+    Tensor,
+    Uop,
+    While,
+)
 from kjax.isa import container
 
 
@@ -80,10 +96,11 @@ def scatter():
 def sort_by_keys():
     tensors = [Tensor("f32", "input", 48), Tensor("i32", "input", 48, index=1), Tensor("f32", "output", 48),
                Tensor("i32", "output", 48, index=1)]
-    insn = Sort((3, 4), ((view(0, 4, 1), view(2, 4, 1)), (view(1, 4, 1), view(3, 4, 1))), ((True, True), (False, False)))
+    pairs = ((view(0, 4, 1), view(2, 4, 1)), (view(1, 4, 1), view(3, 4, 1)))
+    insn = Sort((3, 4), pairs, ((True, True), (False, False)))
     shapes = [("f32", (3, 4)), ("i32", (3, 4))]
-    return Image(tensors, [Argument(k, *s) for k, s in enumerate(shapes)], [Argument(k + 2, *s) for k, s in enumerate(shapes)],
-                 [insn])
+    inputs, outputs = ([Argument(k + first, *s) for k, s in enumerate(shapes)] for first in (0, 2))
+    return Image(tensors, inputs, outputs, [insn])
 
 
 def sort_by_body():
@@ -112,7 +129,8 @@ def loop():
 
 
 def exchange():
-    tensors = [Tensor("f32", "input", 8), Tensor("f32", "arena", 8), Tensor("f32", "output", 8), Tensor("u32", "arena", 4, 64)]
+    tensors = [Tensor("f32", "input", 8), Tensor("f32", "arena", 8), Tensor("f32", "output", 8),
+               Tensor("u32", "arena", 4, 64)]
     code = [Exchange("all_gather", 1, ((0, 0), (1, 0), (2, 0)), 0, 1), Exchange("permute", 2, (1, 2, None), 0),
             Exchange("lane_id", 3, (0, 0, 0))]
     return Image(tensors, arguments((2,)), arguments((2,), first=2), code, arena=128, lanes=3)

@@ -1,4 +1,4 @@
-"""The verifier's arithmetic against Python's, which cannot wrap: the verdict is the same for the largest numbers too."""
+"""The verifier's arithmetic against Python's, which cannot wrap: one verdict, for the largest numbers too."""
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,8 @@ LIMIT = 1 << 40
 LARGE = [0, 1, 2, 3, 7, 8, 9, 1 << 20, 1 << 31, 1 << 32, LIMIT - 1, LIMIT, LIMIT + 1, 1 << 61, 1 << 62, (1 << 63) - 1]
 
 dims_ = st.one_of(st.integers(1, 9), st.integers(1, 9), st.sampled_from(LARGE + [1 << 63, (1 << 64) - 1]))
-strides_ = st.one_of(st.integers(-9, 9), st.integers(-9, 9), st.sampled_from(LARGE + [-x for x in LARGE] + [-(1 << 63)]))
+strides_ = st.one_of(st.integers(-9, 9), st.integers(-9, 9),
+                     st.sampled_from(LARGE + [-x for x in LARGE] + [-(1 << 63)]))
 offsets_ = st.one_of(st.integers(-4, 80), st.integers(-4, 80), strides_)
 few = settings(max_examples=300, deadline=None)
 
@@ -35,7 +36,7 @@ def verdict():
 
 def reach(offset, strides, dims):
     """(lowest, highest) element of a view."""
-    steps = [(d - 1) * s for d, s in zip(dims, strides)]
+    steps = [(d - 1) * s for d, s in zip(dims, strides, strict=True)]
     return offset + sum(x for x in steps if x < 0), offset + sum(x for x in steps if x > 0)
 
 
@@ -59,8 +60,8 @@ def space(dims):
 def reduction(dims, operand, elements, dtype="f32", op="load"):
     """A nest that reads one view in every point of ``dims`` and writes a single element."""
     tensors = [Tensor(dtype, "input", elements * 4), Tensor(dtype, "output", 4)]
-    nest = Nest(dims, (operand, Operand(1, 0, (0,) * len(dims))), (Uop(op, dtype, 1, imm=0),), (Uop("add", dtype, 0, 0, 1),),
-                (Uop("store", dtype, a=0, imm=1),), 1, 2, 0, len(dims))
+    bodies = (Uop(op, dtype, 1, imm=0),), (Uop("add", dtype, 0, 0, 1),), (Uop("store", dtype, a=0, imm=1),)
+    nest = Nest(dims, (operand, Operand(1, 0, (0,) * len(dims))), *bodies, 1, 2, 0, len(dims))
     return Image(tensors, [Argument(0, dtype, (elements,))], [Argument(1, dtype, ())], [nest])
 
 
@@ -83,7 +84,8 @@ def test_range_of_an_iota(verdict, data, rank, offset):
     strides = tuple(data.draw(st.tuples(*[strides_] * rank)))
     room = 1 << 62
     low, high = reach(offset, strides, dims)
-    outside = abs(offset) > room or low < -room or high > room or any(abs(d * s) > room for d, s in zip(dims, strides))
+    far = any(abs(d * s) > room for d, s in zip(dims, strides, strict=True))
+    outside = far or abs(offset) > room or low < -room or high > room
     want = space(dims) or ("out_of_bounds" if outside else "ok")
     assert verdict(reduction(dims, Operand(None, offset, strides), 8, "i32", "iota")) == want
 
@@ -92,7 +94,8 @@ def test_range_of_an_iota(verdict, data, rank, offset):
 @given(offset=offsets_, stride=strides_, limit=dims_.map(lambda d: max(d - 1, 0)), step=strides_, window=dims_)
 def test_reach_of_windows(verdict, offset, stride, limit, step, window):
     elements = 64
-    tensors = [Tensor("f32", "input", 4 * elements), Tensor("i32", "input", 8, index=1), Tensor("f32", "arena", 4 << 20)]
+    tensors = [Tensor("f32", "input", 4 * elements), Tensor("i32", "input", 8, index=1),
+               Tensor("f32", "arena", 4 << 20)]
     insn = Gather((2, window), 1, Operand(0, offset, (0, stride)), view(2, 0, 0), (Index(1, 0, limit, step, (1,)),))
     plain = Operand(2, 0, (window if window < LIMIT else 0, 1))
     insn = Gather(insn.dims, 1, insn.windowed, plain, insn.indices)
@@ -139,7 +142,7 @@ def test_a_view_that_passes_visits_each_element_once(verdict, dims, data):
     body = (Uop("load", "f32", 0, imm=0), Uop("store", "f32", a=0, imm=1))
     image.code = [Nest(dims, (view(2, *(0,) * len(dims)), Operand(3, -low, strides)), body, n_regs=1)]
     visited = {0}
-    for d, s in zip(dims, strides):
+    for d, s in zip(dims, strides, strict=True):
         visited = {v + k * s for v in visited for k in range(d)}
     once = len(visited) == points(dims)
     said = verdict(image)

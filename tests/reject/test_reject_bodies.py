@@ -19,7 +19,7 @@ def uop_poke(name, k, layout, at, *values):
 # -- every code ----------------------------------------------------------------------------------------------------
 
 def one_uop(code, dtypes_of_registers, result):
-    """A nest that loads registers 0, 1, 2 of the dtypes, does micro-operation ``code`` into 3 and stores it as ``result``."""
+    """A nest that loads registers 0, 1, 2 of the dtypes, does ``code`` on them into 3 and stores that as ``result``."""
     tensors, operands, body = [], [], []
     for k, dtype in enumerate(dtypes_of_registers):
         tensors.append(Tensor(dtype, "arena", 16, 64 * k))
@@ -71,8 +71,8 @@ def test_every_other_code_is_unknown(refuses):
 
 # -- fields --------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("k, at", [(0, 3), (0, 4), (0, 5), (2, 5), (2, 6), (3, 4), (3, 5), (3, 6), (4, 2), (4, 4), (4, 5), (5, 3),
-                                   (5, 4), (5, 5)])
+@pytest.mark.parametrize("k, at", [
+    (0, 3), (0, 4), (0, 5), (2, 5), (2, 6), (3, 4), (3, 5), (3, 6), (4, 2), (4, 4), (4, 5), (5, 3), (5, 4), (5, 5)])
 def test_field_that_is_not_used(refuses, k, at):
     """load, binary, convert, store, iota; offsets 2 dst, 3 a, 4 b, 5 c, 6 imm"""
     refuses(uop_poke("map_nest", k, "B", at, 1), "bad_uop", 0)
@@ -85,7 +85,8 @@ def test_operand_that_is_not_there(refuses, k, imm):
 
 
 @pytest.mark.parametrize("k, fields", [
-    (0, dict(dst=4)), (0, dict(dst=255)), (2, dict(a=4)), (2, dict(b=64)), (2, dict(b=3)), (2, dict(a=2)), (3, dict(a=3)),
+    (0, dict(dst=4)), (0, dict(dst=255)), (2, dict(a=4)), (2, dict(b=64)), (2, dict(b=3)), (2, dict(a=2)),
+    (3, dict(a=3)),
     (4, dict(a=255)), (2, dict(dst=4))])
 def test_register(refuses, k, fields):
     refuses(with_uop("map_nest", k, **fields), "bad_register", 0)
@@ -104,7 +105,8 @@ def test_dtype(refuses, k, fields):
 
 
 def test_iota_dtypes(verify, refuses):
-    refuses(uop_poke("map_nest", 5, "H", 0, ops.BY_NAME["iota"].number << 5 | dtypes.BY_NAME["f32"].number), "bad_uop", 0)
+    iota_of_floats = ops.BY_NAME["iota"].number << ops.DTYPE_BITS | dtypes.BY_NAME["f32"].number
+    refuses(uop_poke("map_nest", 5, "H", 0, iota_of_floats), "bad_uop", 0)
     refuses(with_uop("map_nest", 5, dtype="i64"), "bad_dtype", 0)  # the store after it takes i32
 
 
@@ -168,14 +170,16 @@ def test_a_map_has_no_other_bodies(refuses):
     ("map", (Uop("load", "f32", 2, imm=0), Uop("to_f64", "f32", 1, 2)), "bad_register"),
     ("map", (Uop("load", "f32", 2, imm=0), Uop("add", "f32", 3, 2, 1)), "bad_register"),
     ("map", (Uop("load", "f32", 2, imm=0), Uop("copy", "f32", 3, 2)), "bad_dtype"),  # combine adds f64
-    ("combine", (Uop("max", "f32", 0, 0, 2), Uop("to_f32", "f64", 1, 3)), "bad_dtype"),  # the accumulator changes its type
+    # the accumulator changes its type
+    ("combine", (Uop("max", "f32", 0, 0, 2), Uop("to_f32", "f64", 1, 3)), "bad_dtype"),
     ("combine", (Uop("load", "f32", 0, imm=0),), "bad_uop"),
     ("combine", (Uop("store", "f32", a=0, imm=1),), "bad_uop"),
     ("combine", (Uop("iota", "i32", 0, imm=0),), "bad_uop"),
     ("combine", (Uop("add", "f64", 1, 1, 2),), "bad_dtype"),
     ("post", (Uop("store", "f32", a=2, imm=1),), "bad_register"),  # values are gone after the reduction
     ("post", (Uop("store", "f32", a=1, imm=1),), "bad_dtype"),
-    ("post", (Uop("load", "f32", 0, imm=0), Uop("store", "f32", a=0, imm=1)), "bad_operand")])  # moves along the reduced dim
+    # moves along the reduced dim
+    ("post", (Uop("load", "f32", 0, imm=0), Uop("store", "f32", a=0, imm=1)), "bad_operand")])
 def test_bodies_of_a_reduction(refuses, part, uops, status):
     refuses(edited("reduce_nest", **{part: uops}), status, 0)
 
@@ -192,7 +196,8 @@ def test_a_map_may_store_every_point(verify, refuses):
     store = nest.map + (Uop("store", "f32", a=2, imm=3),)
     good = replace(nest, map=store, operands=nest.operands + (view(3, 5, 1),))
     verify(assembled(image, code=[good]))
-    refuses(assembled(image, code=[replace(nest, map=store, operands=nest.operands + (view(3, 1, 0),))]), "bad_overlap", 0)
+    refuses(assembled(image, code=[replace(nest, map=store, operands=nest.operands + (view(3, 1, 0),))]),
+            "bad_overlap", 0)
 
 
 def test_a_post_load_stands_still(verify, refuses):

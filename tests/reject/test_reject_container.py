@@ -91,7 +91,8 @@ def test_misplaced_section(refuses, good, delta):
         refuses(poke(good, "Q", at + 8, (offset + delta) % 2**64), "bad_section")
 
 
-@pytest.mark.parametrize("name, size", [("CNST", 1 << 63), ("CNST", 2**64 - 1), ("TENS", 2**64 - 64), ("META", 1 << 20)])
+@pytest.mark.parametrize("name, size", [
+    ("CNST", 1 << 63), ("CNST", 2**64 - 1), ("TENS", 2**64 - 64), ("META", 1 << 20)])
 def test_section_reaches_past_the_end(refuses, good, name, size):
     refuses(poke(good, "Q", section(good, name)[0] + 16, size), "bad_section")
 
@@ -103,7 +104,8 @@ def test_records_do_not_fill_the_section(refuses, good, name, delta):
 
 
 @pytest.mark.parametrize("inputs, outputs, status", [
-    (1, 0, "bad_section"), (2, 1, "bad_argument"), (1, 2, "bad_section"), (0, 0, "bad_section"), (2, 0, "bad_argument")])
+    (1, 0, "bad_section"), (2, 1, "bad_argument"), (1, 2, "bad_section"), (0, 0, "bad_section"),
+    (2, 0, "bad_argument")])
 def test_arguments_do_not_fill_their_section(refuses, good, inputs, outputs, status):
     refuses(poke(good, "I", section(good, "ARGS")[0] + 4, inputs << 16 | outputs), status)
 

@@ -26,7 +26,8 @@ def test_opcode_flags_length(refuses, name):
 
 
 @pytest.mark.parametrize("name, at", [
-    ("map_nest", 28 - 2), ("dot", 13), ("dot", 14), ("dot", 16), ("gather", 13), ("sort_by_keys", 14), ("exchange", 24)])
+    ("map_nest", 28 - 2), ("dot", 13), ("dot", 14), ("dot", 16), ("gather", 13), ("sort_by_keys", 14),
+    ("exchange", 24)])
 def test_reserved_field(refuses, name, at):
     refuses(assembled_poke(name, "B", at, 1), "reserved_set", 0)
 
@@ -38,8 +39,9 @@ def test_reserved_field_of_an_operand(refuses, name, at):
     refuses(assembled_poke(name, "I", at, 1), "reserved_set", 0)
 
 
-@pytest.mark.parametrize("name, values", [("map_nest", (0,)), ("map_nest", (13,)), ("gather", (0, 0)), ("gather", (7, 6)),
-                                          ("gather", (255, 255)), ("sort_by_keys", (0,)), ("sort_by_keys", (13,))])
+@pytest.mark.parametrize("name, values", [
+    ("map_nest", (0,)), ("map_nest", (13,)), ("gather", (0, 0)), ("gather", (7, 6)), ("gather", (255, 255)),
+    ("sort_by_keys", (0,)), ("sort_by_keys", (13,))])
 def test_rank(refuses, name, values):
     refuses(assembled_poke(name, "B" * len(values), INSN, *values), "bad_rank", 0)
 
@@ -49,7 +51,8 @@ def test_rank_of_a_dot(refuses, groups):
     refuses(assembled_poke("dot", "BBBB", INSN + 1, *groups), "bad_rank", 0)
 
 
-@pytest.mark.parametrize("name, at", [("map_nest", 32), ("dot", 24), ("gather", 24), ("scatter", 24), ("sort_by_keys", 32)])
+@pytest.mark.parametrize("name, at", [
+    ("map_nest", 32), ("dot", 24), ("gather", 24), ("scatter", 24), ("sort_by_keys", 32)])
 def test_dims(refuses, name, at):
     refuses(assembled_poke(name, "Q", at, 0), "bad_rank", 0)
     refuses(assembled_poke(name, "Q", at, (1 << 40) + 1), "too_large", 0)
@@ -178,8 +181,8 @@ def test_elements_of_another_size_overlap(refuses):
 
 
 @pytest.mark.parametrize("dims, stride, good", [
-    ((8,), (0,), False), ((2, 4), (0, 1), False), ((2, 4), (4, 1), True), ((2, 2), (1, 1), False), ((2, 4), (1, 2), True),
-    ((1, 8), (0, 1), True), ((1, 8), (1, 1), True)])
+    ((8,), (0,), False), ((2, 4), (0, 1), False), ((2, 4), (4, 1), True), ((2, 2), (1, 1), False),
+    ((2, 4), (1, 2), True), ((1, 8), (0, 1), True), ((1, 8), (1, 1), True)])
 def test_a_view_written_to_visits_an_element_once(verify, refuses, dims, stride, good):
     image = PROGRAMS["in_place"]()
     body = (Uop("load", "f32", 0, imm=0), Uop("store", "f32", a=0, imm=1))
@@ -215,7 +218,8 @@ def test_read_only(refuses):
     (dict(lhs=view(0, 0, 1, 1)), "bad_operand"), (dict(rhs=view(1, 4, 1, 0)), "bad_operand"),
     (dict(out=view(2, 4, 0, 1)), "bad_operand"), (dict(lhs=view(0, 3, 0, 2)), "out_of_bounds"),
     (dict(out=view(2, 0, 1, 0)), "bad_overlap"), (dict(dtype="f16"), "bad_dtype"), (dict(dtype="f64"), "bad_dtype"),
-    (dict(dtype="i1"), "bad_dtype"), (dict(lhs=view(2, 0, 0, 1)), "bad_overlap"), (dict(rhs=view(2, 0, 1, 0)), "bad_overlap"),
+    (dict(dtype="i1"), "bad_dtype"), (dict(lhs=view(2, 0, 0, 1)), "bad_overlap"),
+    (dict(rhs=view(2, 0, 1, 0)), "bad_overlap"),
     (dict(lhs=view(None, 0, 0, 0)), "bad_operand"), (dict(out=view(9, 0, 0, 0)), "bad_operand")])
 def test_dot(refuses, fields, status):
     refuses(edited("dot", **fields), status, 0)
@@ -235,8 +239,10 @@ def index(**fields):
 @pytest.mark.parametrize("fields, status", [
     (dict(limit=10), "out_of_bounds"), (dict(step=4), "out_of_bounds"), (dict(step=-1), "out_of_bounds"),
     (dict(limit=2**64 - 1), "out_of_bounds"), (dict(limit=1 << 40, step=1 << 40), "out_of_bounds"),
-    (dict(step=-2**63), "out_of_bounds"), (dict(step=2**63 - 1, limit=0), "out_of_bounds"), (dict(offset=1), "out_of_bounds"),
-    (dict(offset=-1), "out_of_bounds"), (dict(strides=(2,)), "out_of_bounds"), (dict(strides=(2**63 - 1,)), "out_of_bounds"),
+    (dict(step=-2**63), "out_of_bounds"), (dict(step=2**63 - 1, limit=0), "out_of_bounds"),
+    (dict(offset=1), "out_of_bounds"),
+    (dict(offset=-1), "out_of_bounds"), (dict(strides=(2,)), "out_of_bounds"),
+    (dict(strides=(2**63 - 1,)), "out_of_bounds"),
     (dict(tensor=3), "bad_operand"), (dict(tensor=2**32 - 1), "bad_operand"), (dict(tensor=2), "bad_dtype")])
 def test_index(refuses, name, fields, status):
     refuses(edited(name, indices=index(**fields)), status, 0)
@@ -282,8 +288,10 @@ A, B, C, D = (view(k, 4, 1) for k in range(4))
 
 
 @pytest.mark.parametrize("fields, status", [
-    (dict(pairs=()), "too_large"), (dict(pairs=((A, C), (B, C))), "bad_dtype"), (dict(pairs=((A, C), (A, C))), "bad_overlap"),
-    (dict(pairs=((A, C), (B, view(3, 0, 1)))), "bad_overlap"), (dict(pairs=((A, C), (B, view(3, 4, 2)))), "out_of_bounds"),
+    (dict(pairs=()), "too_large"), (dict(pairs=((A, C), (B, C))), "bad_dtype"),
+    (dict(pairs=((A, C), (A, C))), "bad_overlap"),
+    (dict(pairs=((A, C), (B, view(3, 0, 1)))), "bad_overlap"),
+    (dict(pairs=((A, C), (B, view(3, 4, 2)))), "out_of_bounds"),
     (dict(pairs=((A, C), (view(3, 4, -1, offset=3), D))), "bad_overlap"), (dict(pairs=((A, A), (B, D))), "read_only"),
     (dict(pairs=((A, C), (C, C))), "bad_overlap"), (dict(keys=((True, False),) * 3), "bad_opcode"),
     (dict(n_regs=1), "reserved_set"), (dict(body=(Uop("lt", "f32", 0, 0, 1),)), "reserved_set"),
@@ -316,10 +324,13 @@ def test_comparator(refuses, body, n_regs, status):
 # -- exchange ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, at, fields, status", [
-    ("exchange", 0, dict(table=((0, 0), (1, 0), (1, 0))), "bad_operand"), ("exchange", 0, dict(table=((0, 0), (1, 0), (3, 0))), "bad_operand"),
-    ("exchange", 0, dict(table=((0, 0), (1, 0), (2, 1))), "bad_operand"), ("exchange", 0, dict(group_size=2), "bad_operand"),
+    ("exchange", 0, dict(table=((0, 0), (1, 0), (1, 0))), "bad_operand"),
+    ("exchange", 0, dict(table=((0, 0), (1, 0), (3, 0))), "bad_operand"),
+    ("exchange", 0, dict(table=((0, 0), (1, 0), (2, 1))), "bad_operand"),
+    ("exchange", 0, dict(group_size=2), "bad_operand"),
     ("exchange", 0, dict(group_size=0), "bad_opcode"), ("exchange", 0, dict(group_size=4), "bad_opcode"),
-    ("exchange", 0, dict(table=((0, 0), (1, 0))), "bad_length"), ("exchange", 0, dict(table=((0, 0),) * 5), "bad_length"),
+    ("exchange", 0, dict(table=((0, 0), (1, 0))), "bad_length"),
+    ("exchange", 0, dict(table=((0, 0),) * 5), "bad_length"),
     ("exchange", 1, dict(table=(0, 1, 3)), "bad_operand"), ("exchange", 0, dict(out=4), "bad_operand"),
     ("exchange", 0, dict(input=4), "bad_operand"), ("exchange", 0, dict(input=None), "bad_operand"),
     ("exchange", 0, dict(out=3), "bad_dtype"), ("exchange", 1, dict(out=1, input=1), "bad_overlap"),

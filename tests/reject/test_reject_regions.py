@@ -23,9 +23,11 @@ def test_nests(verify, code):
 
 
 @pytest.mark.parametrize("at, code", [
-    (0, (D,)), (0, (E,)), (0, (B,)), (1, (W, E)), (2, (W, D, D)), (1, (W, B)), (2, (W, D, B)), (3, (W, D, E, E)), (3, (W, D, E, D)),
+    (0, (D,)), (0, (E,)), (0, (B,)), (1, (W, E)), (2, (W, D, D)), (1, (W, B)), (2, (W, D, B)), (3, (W, D, E, E)),
+    (3, (W, D, E, D)),
     (1, (C, D)), (1, (C, E)), (2, (C, B, B)), (2, (C, B, D)), (1, (Case(2, 1), B)), (2, (C, W, B)), (2, (C, W, E)),
-    (3, (W, D, C, E)), (3, (C, W, D, B)), (None, (W,)), (None, (W, D)), (None, (C,)), (None, (C, B)), (None, (W, D, E, W))])
+    (3, (W, D, C, E)), (3, (C, W, D, B)), (None, (W,)), (None, (W, D)), (None, (C,)), (None, (C, B)),
+    (None, (W, D, E, W))])
 def test_bad_nesting(refuses, at, code):
     refuses(program(*code), "bad_nesting", at)
 
@@ -37,7 +39,8 @@ def test_too_deep(verify, refuses):
 
 
 @pytest.mark.parametrize("at, insn, status", [
-    (2, Do(3), "bad_operand"), (2, Do(2**32 - 1), "bad_operand"), (2, Do(0), "bad_dtype"), (2, Do(1, 1), "out_of_bounds"),
+    (2, Do(3), "bad_operand"), (2, Do(2**32 - 1), "bad_operand"), (2, Do(0), "bad_dtype"),
+    (2, Do(1, 1), "out_of_bounds"),
     (2, Do(1, 2**64 - 1), "out_of_bounds"), (9, Case(3, 3), "bad_operand"), (9, Case(1, 3), "bad_dtype"),
     (9, Case(0, 3, 4), "out_of_bounds"), (9, Case(2, 0), "bad_opcode"), (9, Case(2, 257), "bad_opcode"),
     (9, Case(2, 2**32 - 1), "bad_opcode")])

@@ -100,7 +100,7 @@ def test_many_arguments(verify, refuses, n):
     """Arguments are found by number, whatever their ranks; each output updates the input opposite."""
     def image(**last):
         shapes = [(1,) * (k % 5) + (k + 1,) for k in range(n)]
-        tensors = [Tensor("u8", "input", k + 1, 0, k) for k in range(n)] + [Tensor("u8", "output", k + 1, 0, k) for k in range(n)]
+        tensors = [Tensor("u8", storage, k + 1, 0, k) for storage in ("input", "output") for k in range(n)]
         inputs = [Argument(k, "u8", s) for k, s in enumerate(shapes)]
         outputs = [Argument(n + k, "u8", s, alias=k) for k, s in enumerate(shapes)]
         return assemble(Image(tensors + [Tensor("u8", "input", **last)], inputs, outputs))

@@ -55,7 +55,7 @@ def _nest(r, body):
     dims = r.numbers("Q", rank)
     operands = tuple(r.operand(rank) for _ in range(n_operands))
     starts = (first, first + counts[0], first + counts[0] + counts[1])
-    parts = (_uops(body, s, n) for s, n in zip(starts, counts))
+    parts = (_uops(body, s, n) for s, n in zip(starts, counts, strict=True))
     return p.Nest(dims, operands, *parts, n_acc, n_regs, red_first, red_count, strip, source)
 
 
@@ -152,7 +152,8 @@ def sections(data):
             raise errors.VerifyError("not a kjax program: it does not begin with KJX", status=17)
         if major != container.VERSION_MAJOR:
             raise errors.VerifyError(f"written for version {major}.{minor} of the program format", status=18)
-        rows = [container.SECTION.unpack_from(data, container.HEADER.size + k * container.SECTION.size) for k in range(n)]
+        first, step = container.HEADER.size, container.SECTION.size
+        rows = [container.SECTION.unpack_from(data, first + k * step) for k in range(n)]
     except struct.error as e:
         raise errors.VerifyError(f"not a whole program: {e}", status=16) from None
     return {name.decode("latin-1"): (count, bytes(data[offset:offset + size])) for name, count, offset, size, _ in rows}

@@ -66,17 +66,18 @@ def _nest(n, image):
 
 
 def _dot(d, image):
-    groups = zip("bmnk", (d.nb, d.nm, d.nn, d.nk))
+    groups = zip("bmnk", (d.nb, d.nm, d.nn, d.nk), strict=True)
     split, at = [], 0
     for name, n in groups:
         split.append(f"{name} {_dims(d.dims[at:at + n])}" if n else f"{name} -")
         at += n
-    views = [f"{name} = {_view(v, image)}" for name, v in zip(("lhs", "rhs", "out"), (d.lhs, d.rhs, d.out))]
+    views = [f"{name} = {_view(getattr(d, name), image)}" for name in ("lhs", "rhs", "out")]
     return [f"dot.{d.dtype} {', '.join(split)}", *views]
 
 
 def _gather(g, image):
-    head = f"{'scatter' if g.scatter else 'gather'} batch {_dims(g.dims[:g.n_batch])} window {_dims(g.dims[g.n_batch:])}"
+    head = "scatter" if g.scatter else "gather"
+    head += f" batch {_dims(g.dims[:g.n_batch])} window {_dims(g.dims[g.n_batch:])}"
     if g.scatter:
         head += f" {g.mode}"
     rows = [f"origin {k}: t{x.tensor} [{_affine(x.offset, x.strides)}] in 0..{x.limit}, step {x.step}"
@@ -87,7 +88,7 @@ def _gather(g, image):
 
 def _sort(s, image):
     keys = ["descending" if d else "ascending" for d, _ in s.keys]
-    keys = [k + (" total order" if t else "") for k, (_, t) in zip(keys, s.keys)]
+    keys = [k + (" total order" if t else "") for k, (_, t) in zip(keys, s.keys, strict=True)]
     pairs = [f"{_view(a, image)} -> {_view(b, image)}" for a, b in s.pairs]
     return [f"sort {_dims(s.dims)} " + (f"by {', '.join(keys)}" if keys else "by comparator"), *pairs,
             *_body("comparator", s.body)]
@@ -151,8 +152,8 @@ def _argument(kind, number, a):
 def as_text(image):
     """The listing of an Image."""
     lanes = f", {image.lanes} lanes" if image.lanes > 1 else ""
-    lines = [f"program: {len(image.code)} instructions, arena {image.arena:,} bytes, constants {len(image.constants):,} "
-             f"bytes{lanes}", ""]
+    sizes = f"arena {image.arena:,} bytes, constants {len(image.constants):,} bytes"
+    lines = [f"program: {len(image.code)} instructions, {sizes}{lanes}", ""]
     lines += [_argument("input ", k, a) for k, a in enumerate(image.inputs)]
     lines += [_argument("output", k, a) for k, a in enumerate(image.outputs)]
     lines += ["", *(_tensor(k, t) for k, t in enumerate(image.tensors)), "", *_code(image)]
