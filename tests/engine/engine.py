@@ -1,8 +1,8 @@
 """The engine, driven through its C API: programs are assembled in Python, verified, prepared and run in slices.
 
-A shared library is built from ``engine/engine.mk`` with the scalar table, or with all when ``KJX_TEST_CPU`` names
-another one. ``KJX_SANITIZE=1`` builds it with the address and undefined-behaviour sanitizers; Python then has to be
-started with ``LD_PRELOAD`` of gcc's libasan (see ``tests/engine/sanitized.sh``).
+A shared library is built from ``engine/engine.mk``; ``KJX_TEST_CPU`` names the cpu table for tests that name none.
+``KJX_SANITIZE=1`` builds it with the address and undefined-behaviour sanitizers; Python then has to be started with
+``LD_PRELOAD`` of gcc's libasan (see ``tests/engine/sanitized.sh``).
 """
 
 import ctypes as c
@@ -70,9 +70,10 @@ def _cached(folder, name, command, *inputs):
 
 
 @functools.cache
-def library():
+def library(every_table=False):
+    """The engine with the scalar table only, or with all: those take long to compile."""
     core, flags = _variables(ENGINE / "engine.mk"), _variables(ENGINE / "flags.mk")
-    cpus = ["scalar"] if CPU == "scalar" else flags["KJX_CPUS"]
+    cpus = flags["KJX_CPUS"] if every_table else ["scalar"]
     folder = ROOT / "build" / ("engine-sanitized" if SANITIZE else "engine-tests")
     folder.mkdir(parents=True, exist_ok=True)
     headers = sorted([*ENGINE.glob("*.h"), ENGINE / "gen/isa.h", ROOT / "host/port.h"])
@@ -80,7 +81,7 @@ def library():
     ukernels = sorted([*tables, *ENGINE.glob("ukernels/*"), *ENGINE.glob("gen/*")])
     check = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"] * SANITIZE
     base = ["gcc", "-std=gnu11", "-g", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}"]
-    base += ["-U__x86_64__"] * (CPU == "scalar")  # then select.c knows of no other table
+    base += ["-U__x86_64__"] * (not every_table)  # then select.c knows of no other table
     integer = ["-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-strict-aliasing", "-Wframe-larger-than=1024"]
     if SANITIZE:
         integer = ["-O1", "-ffreestanding", "-fno-strict-aliasing", *check]
@@ -119,11 +120,11 @@ class Buffer:
     def __init__(self, size, fill=None):
         size = max(size, 1)
         libc = c.CDLL(None)
-        libc.aligned_alloc.restype = c.c_void_p
-        libc.aligned_alloc.argtypes = [c.c_size_t, c.c_size_t]
+        libc.memalign.restype = c.c_void_p
+        libc.memalign.argtypes = [c.c_size_t, c.c_size_t]
         self._free = libc.free
         self._free.argtypes = [c.c_void_p]
-        self.size, self.address = size, libc.aligned_alloc(64, size)
+        self.size, self.address = size, libc.memalign(64, size)
         self.bytes = np.frombuffer((c.c_uint8 * size).from_address(self.address), np.uint8)
         self.bytes[:] = 0 if fill is None else fill
 
@@ -142,7 +143,8 @@ class Program:
     """A verified and prepared image."""
 
     def __init__(self, image, cpu=None):
-        lib = library()
+        name = cpu or CPU
+        self.lib = lib = library(name != "scalar")
         self.image = image
         data = assembler.assemble(image)
         self.data = Buffer(len(data), np.frombuffer(data, np.uint8))
@@ -153,7 +155,8 @@ class Program:
         if got:
             raise Refused(status.BY_NUMBER[got].name, f"{text.value.decode()} (instruction {self.facts.failed_at})")
         self.plan_memory = Buffer(self.facts.plan_bytes, 0xA5)
-        table = lib.kjx_cpu_select(3, (cpu or CPU).encode())
+        table = lib.kjx_cpu_select(3, name.encode())
+        assert table, f"no cpu table {name}"
         self.plan = lib.kjx_prepare(self.data.address, c.byref(self.facts), table, self.plan_memory.address)
 
     def lane(self, inputs, lane=0, board=None, fuel=ALL):
@@ -188,12 +191,12 @@ class Lane:
         self.out_pointers = (c.c_void_p * max(len(self.outs), 1))(*[b.address for b in self.outs])
         self.vm = Vm()
         self.slices = 0
-        library().kjx_start(c.byref(self.vm), program.plan, self.arena.address, self.in_pointers, self.out_pointers, board,
+        program.lib.kjx_start(c.byref(self.vm), program.plan, self.arena.address, self.in_pointers, self.out_pointers, board,
                             lane, fuel)
 
     def step(self, budget):
         self.slices += 1
-        return status.BY_NUMBER[library().kjx_run(c.byref(self.vm), budget)].name
+        return status.BY_NUMBER[self.program.lib.kjx_run(c.byref(self.vm), budget)].name
 
     def finish(self, budget=ALL):
         budgets = iter(lambda: budget, None) if isinstance(budget, int) else budget
