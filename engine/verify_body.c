@@ -93,10 +93,10 @@ static enum kjx_status verify_access(struct kjx_verifier *v, struct kjx_body_sta
 				  b->nest->n_operands);
 	o = kjx_nest_operand(b->nest, u->imm);
 	if (kind == KJX_BODY_POST && !still_on_reduced(b->nest, o))
-		return kjx_refuse(v, KJX_BAD_OPERAND, "micro-operation %u: operand %u moves along reduced dims after the reduction",
-				  at, u->imm);
+		return kjx_refuse(v, KJX_BAD_OPERAND, "micro-operation %u: operand %u moves along dims that are reduced by then", at,
+				  u->imm);
 	if ((op == KJX_OP_IOTA) != (o->tensor == KJX_NO_TENSOR))
-		return kjx_refuse(v, KJX_BAD_OPERAND, "micro-operation %u: an iota has no tensor, load and store have one (operand %u)", at,
+		return kjx_refuse(v, KJX_BAD_OPERAND, "micro-operation %u: operand %u; iotas have no tensor, loads and stores do", at,
 				  u->imm);
 	if (op == KJX_OP_IOTA)
 		return verify_write(v, b, at, u->dst, dtype);
