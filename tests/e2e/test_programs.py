@@ -129,3 +129,11 @@ def test_results_do_not_depend_on_donation():
     donated = kjax.jit(f, donate_argnums=(0, 1))(a.copy(), b.copy())
     for x, y in zip(plain, donated):
         np.testing.assert_array_equal(x, y)
+
+
+def test_a_loop_may_carry_an_iota_that_it_does_not_change():
+    def f(x):
+        return lax.fori_loop(0, 3, lambda i, c: (c[0], c[1] + c[0] * i), (jnp.arange(5, dtype=jnp.float32), x))
+
+    x = f32(5)
+    close(kjax.compile(f, x)(x), jax.jit(f)(x))

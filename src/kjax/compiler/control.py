@@ -52,7 +52,8 @@ def while_loop(self, op):
         taken.add(place.buffer.owner)
         places.append(place)
     for init, place in zip(inits, places):
-        self.copy(init, place)
+        if place is not init:
+            self.copy(init, place)
     self.program.emit(p.While(op.attributes.get("trips") or 0, self.program.source(op)))
     (predicate,) = _inside(self, condition, places).run([None])
     predicate = self.materialize(predicate)

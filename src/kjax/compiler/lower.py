@@ -289,18 +289,15 @@ class RegionLowering:
             try:
                 return self.emit_reduce(node)
             except RegisterPressure:
-                if node.maps or node.posts:
-                    self.emit_maps(node.maps)
-                    node.maps, posts = [], node.posts
-                    node.posts = []
-                    self.emit_reduce(node)
-                    return self.emit_maps(posts)
-                for k in range(len(node.reduces)):
-                    one = Cluster([node.reduces[k]], node.first, node.last, shape=node.shape, kept=node.kept,
-                                  reduces=[node.reduces[k]])
-                    self.emit_reduce(one)
-                return None
+                return self.emit_apart(node)
         return self.emit_maps(node.maps)
+
+    def emit_apart(self, node):
+        """A cluster that one nest cannot hold: its parts one after the other, the reductions each alone."""
+        self.emit_maps(node.maps)
+        for op in node.reduces:
+            self.emit_reduce(Cluster([op], node.first, node.last, shape=node.shape, kept=node.kept, reduces=[op]))
+        self.emit_maps(node.posts)
 
     def emit_maps(self, members):
         """One nest for elementwise ``members`` of one shape, or several when one cannot hold them."""

@@ -17,14 +17,15 @@ def import_with_artifact(source):
 
 
 def portable(module):
-    """VHLO bytecode of a module, at the oldest version that this jaxlib writes (so that the most consumers can read it).
+    """VHLO bytecode of a module, at a version that consumers of the last 12 weeks and later ones can read.
 
     A copy is serialized: given a module itself, jaxlib turns it into VHLO in place.
     """
     from jax._src.interpreters import mlir
 
     copy = ir.Module.parse(mlir.module_to_bytecode(module), module.context)
-    return stablehlo.serialize_portable_artifact(copy, stablehlo.get_minimum_version(), True)
+    version = stablehlo.get_version_from_compatibility_requirement(stablehlo.StablehloCompatibilityRequirement.WEEK_12)
+    return stablehlo.serialize_portable_artifact(copy, version, True)
 
 
 def find_device(name):
