@@ -137,3 +137,13 @@ def test_a_loop_may_carry_an_iota_that_it_does_not_change():
 
     x = f32(5)
     close(kjax.compile(f, x)(x), jax.jit(f)(x))
+
+
+def test_bodies_may_use_constants():
+    def smooth_max(x):  # a reduction and a comparator with constants in their bodies
+        top = lax.reduce(x, -jnp.inf, lambda a, b: jnp.maximum(a, b) * jnp.float32(1.0) + jnp.float32(0.0), (0,))
+        order = lax.sort((jnp.abs(x), x), num_keys=1)
+        return top, order
+
+    x = f32(40, 3)
+    close(kjax.compile(smooth_max, x)(x), jax.jit(smooth_max)(x))

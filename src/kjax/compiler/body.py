@@ -185,6 +185,13 @@ class Body:
         return [get(v) for v in region.results]
 
 
+def outer_scalars(region):
+    """What a scalar region uses besides its arguments: its constants and values from around it, each once, in order."""
+    inside = set(region.arguments) | {op.result for op in region.ops if op.name != "constant"}
+    used = [v for op in region.ops for v in op.operands] + region.results
+    return list(dict.fromkeys(v for v in used if v not in inside))
+
+
 def finish(body, *, inputs=(), results=(), reserved=0):
     """Assign strip registers.
 

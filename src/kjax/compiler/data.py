@@ -8,10 +8,11 @@ from dataclasses import replace
 from math import prod
 
 from kjax.bytecode import program as p
-from kjax.compiler.body import Body, Register, finish
+from kjax.compiler.body import Body, Register, finish, outer_scalars
 from kjax.compiler.nest import access
 from kjax.compiler.sortkeys import keys_of
 from kjax.errors import UnsupportedOpError
+from kjax.ir.graph import Type
 
 
 def _fill(self, op, value, target):
@@ -201,6 +202,7 @@ def sort(self, op):
     if prod(views[0].shape) == 0:
         return
     pairs = [(v.transpose(order), t.transpose(order)) for v, t in zip(views, targets)]
+    shape = pairs[0][0].shape
     found = keys_of(op.regions[0], len(views))
     keys, body, registers, positions = (), (), 0, list(range(len(views)))
     if found is not None:
@@ -209,9 +211,15 @@ def sort(self, op):
     else:
         builder = Body()
         inputs = [Register(v.dtype) for v in op.regions[0].arguments]
-        results = builder.region(op.regions[0], inputs, _nothing_outside(op))
+        outside = {}
+        for value in outer_scalars(op.regions[0]):  # a comparator cannot load: constants are sorted along
+            positions.append(len(pairs))
+            pairs.append((self.materialize(self.scalar(value)).broadcast(shape, ()), self.fresh(Type(value.dtype, shape))))
+            outside[value] = Register(value.dtype)
+            inputs += [outside[value], Register(value.dtype)]
+        results = builder.region(op.regions[0], inputs, outside.__getitem__)
         body, registers = finish(builder, inputs=inputs, results=results)
-    self.program.emit(p.Sort(pairs[0][0].shape or (1,), tuple((access(v, v.strides or (0,)), access(t, t.strides or (0,)))
+    self.program.emit(p.Sort(shape or (1,), tuple((access(v, v.strides or (0,)), access(t, t.strides or (0,)))
                                                               for v, t in (pairs[k] for k in positions)),
                              keys, body, registers, self.program.source(op)))
 

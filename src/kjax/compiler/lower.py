@@ -12,12 +12,12 @@ import numpy as np
 
 from kjax.bytecode import program as p
 from kjax.compiler import control, data, products
-from kjax.compiler.body import Body, Register, RegisterPressure, finish
+from kjax.compiler.body import Body, Register, RegisterPressure, finish, outer_scalars
 from kjax.compiler.fuse import VIEWS, Cluster, free_values, partition
 from kjax.compiler.nest import Operands, map_nest, reduce_nest
 from kjax.compiler.views import Buffer, View, dense
 from kjax.errors import UnsupportedOpError
-from kjax.isa import dtypes
+from kjax.isa import dtypes, limits
 
 
 class Lowering:
@@ -374,6 +374,13 @@ class RegionLowering:
         inputs = [v for op in node.reduces for v in op.operands[:len(op.operands) // 2]]
         n = len(inputs)
         values = [get(v) for v in inputs]
+        # a combine body cannot load: what it uses from outside travels as accumulators that never change
+        extras = list(dict.fromkeys(v for op in node.reduces for v in outer_scalars(op.regions[0])))
+        values += [self.outer(first, operands, shape)(v) for v in extras]
+        kinds = [v.dtype for v in inputs + extras]
+        n = len(kinds)
+        if n > limits.MAX_ACCUMULATORS:
+            raise RegisterPressure()
         for k, register in enumerate(values):
             if any(register is other for other in values[:k]):
                 values[k] = first.duplicate(register)
@@ -389,18 +396,19 @@ class RegionLowering:
         map_uops, top = finish(first, results=values, reserved=n)
         # combine
         second = Body()
-        accumulators = [Register(v.dtype) for v in inputs]
-        incoming = [Register(v.dtype) for v in inputs]
+        accumulators, incoming = [Register(d) for d in kinds], [Register(d) for d in kinds]
+        unchanged = dict(zip(extras, accumulators[len(inputs):]))
         results, at = [], 0
         for op in node.reduces:
             k = len(op.operands) // 2
             args = accumulators[at:at + k] + incoming[at:at + k]
-            results += second.region(op.regions[0], args, self.outer(second, operands, shape))
+            results += second.region(op.regions[0], args, unchanged.__getitem__)
             at += k
+        results += unchanged.values()
         combine_uops, top2 = finish(second, inputs=accumulators + incoming, results=results)
         # post
         third = Body()
-        accumulators = [Register(v.dtype) for v in inputs]
+        accumulators = [Register(d) for d in kinds]
         outer = self.outer(third, operands, shape)
         final, at = {}, 0
         for op in node.reduces:
@@ -441,13 +449,12 @@ class RegionLowering:
     def outer(self, body, operands, shape):
         """How a scalar region inside a nest over ``shape`` reads a value from outside: loaded as a splat."""
 
-        def get(value):
-            view = self.env.get(value)
-            if view is None:
-                view = self.program.constant(value.op.attributes["value"])
-            return self.load(body, operands, view.broadcast(shape, ()))
+        return lambda value: self.load(body, operands, self.scalar(value).broadcast(shape, ()))
 
-        return get
+    def scalar(self, value):
+        """View of a scalar from around or inside (then it is a constant) a scalar region."""
+        view = self.env.get(value)
+        return view if view is not None else self.program.constant(value.op.attributes["value"])
 
     def neutral(self, op):
         """Whether a reduction's initial value changes nothing (then it need not be combined)."""
