@@ -116,7 +116,10 @@ void kjx_nest_link(struct kjx_slice *s, const struct kjx_nest_plan *p)
 {
 	struct kjx_work w = kjx_nest_work(s, p);
 
-	link(s, p, &w);
+	if (p->quick)
+		kjx_nest_quick_link(s, p, w.cells);
+	else
+		link(s, p, &w);
 }
 
 static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
@@ -144,7 +147,7 @@ enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
 		begin(s, p, &w);
 		if (p->single) {
 			run_micros(s->cpu, p, &p->map, &w, 0, p->lanes);
-			kjx_spend(s, kjx_strip_cost(p->lanes, p->map.weight));
+			kjx_spend(s, p->cost);
 			return KJX_OK;
 		}
 		at[0] = 1;

@@ -89,12 +89,16 @@ struct kjx_acc {
  * @cursors, @odometers, @counters, @slots: offsets; the first three in the link, slots in the scratch
  * @in_slots, @fixed, @splats: cells to be set when linking; splats are filled at each execution
  * @single:	a map of a single strip: linked cells stay right
+ * @plain:	one accumulator, and the combine body is one binary operation on it and the value
+ * @quick:	single, and nothing but routines on cells that linking can set
  */
 struct kjx_nest_plan {
 	u8 mode, n_acc, n_kept, n_red;
-	u8 single, n_vary, n_views, n_odometers;
-	u32 strip, n_cells;
+	u8 single, quick, plain, n_vary;
+	u32 strip, n_cells, n_views, zero;
 	u64 lanes, unit, red;
+	u64 cost;			/* of a single strip */
+	const struct kjx_place *places;	/* quick: of each cell */
 	struct kjx_phase map, combine, post;
 	const u64 *loop_dim;
 	const struct kjx_view *views;
@@ -132,6 +136,32 @@ static inline struct kjx_work kjx_nest_work(const struct kjx_slice *s, const str
 static inline u8 *kjx_slot(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 slot)
 {
 	return w->slots + (u64)slot * p->slot_bytes;
+}
+
+/* set the cells of a quick nest */
+static inline void kjx_nest_quick_link(const struct kjx_slice *s, const struct kjx_nest_plan *p, void **cells)
+{
+	const struct kjx_place *place = p->places;
+	u32 i;
+
+	for (i = 0; i < p->n_cells; i++)
+		cells[i] = kjx_address(s, &place[i]);
+}
+
+/* run a quick nest */
+static inline void kjx_nest_quick(struct kjx_slice *s, const struct kjx_nest_plan *p)
+{
+	const struct kjx_micro *m = p->map.micro, *end = m + p->map.n_micro;
+	void **cells = (void **)(s->vm->arena + p->link_at);
+	u64 n = p->lanes;
+
+	if (!p->link_at) {
+		cells = (void **)s->scratch;
+		kjx_nest_quick_link(s, p, cells);
+	}
+	for (; m != end; m++)
+		m->fn(cells[m->dst], cells[m->a], cells[m->b], cells[m->c], n);
+	s->spent += p->cost;
 }
 
 /* run a body on @n lanes from @lane on */

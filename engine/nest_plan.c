@@ -265,10 +265,32 @@ static bool in_place(const struct decoder *d, u32 first, u32 at, bool post)
 	return true;
 }
 
+/* a routine that copies elements of a size */
+static kjx_uop_fn *copy_of(const struct decoder *d, u32 log2)
+{
+	static const u8 dtype[] = { KJX_DTYPE_U8, KJX_DTYPE_U16, KJX_DTYPE_U32, KJX_DTYPE_U64, KJX_DTYPE_C128 };
+
+	return d->b->cpu->uops[KJX_OP_COPY << KJX_DTYPE_BITS | dtype[log2]];
+}
+
 static void dense(struct decoder *d, u32 def, u32 view)
 {
 	d->pairs[d->n_pairs++] = (struct kjx_pair) { .cell = (u16)def, .what = (u16)view };
 	d->ssa.def[def].wants_slot = 0;
+}
+
+/* a load or store of a dense view that has to copy: a routine, with a cell that points into the view */
+static void copy_dense(struct decoder *d, struct kjx_micro *m)
+{
+	u32 log2 = d->views[m->b].place.log2_size, cell = kjx_ssa_def(&d->ssa, log2, false);
+
+	dense(d, cell, m->b);
+	if (m->c == KJX_MICRO_STORE)
+		m->dst = (u16)cell;
+	else
+		m->a = (u16)cell;
+	m->b = m->c = m->a;
+	m->fn = copy_of(d, log2);
 }
 
 /* Loads and stores of the phase from @first on: which are only pointers. Stores before loads: they look at the loads. */
@@ -288,10 +310,14 @@ static void place(struct decoder *d, u32 first, bool post)
 		}
 	}
 	for (m = s->micro + first; m != end; m++) {
-		if (!m->fn && m->c == KJX_MICRO_LOAD &&
-		    (is_one_lane(d, post) || d->views[m->b].lanes == KJX_LANES_DENSE)) {
+		if (m->fn || m->c == KJX_MICRO_NONE || m->c == KJX_MICRO_COPY || m->c == KJX_MICRO_IOTA32 ||
+		    m->c == KJX_MICRO_IOTA64 || !(is_one_lane(d, post) || d->views[m->b].lanes == KJX_LANES_DENSE))
+			continue;
+		if (m->c == KJX_MICRO_LOAD) {
 			dense(d, m->dst, m->b);
 			m->c = KJX_MICRO_NONE;
+		} else {
+			copy_dense(d, m);
 		}
 	}
 }
@@ -401,6 +427,33 @@ static void entry_cells(struct decoder *d)
 		kjx_ssa_def(&d->ssa, 0, false);
 }
 
+/* a single strip of routines: the place of each cell, so that linking is one plain loop */
+static void make_quick(struct decoder *d)
+{
+	struct kjx_nest_plan *plan = d->plan;
+	struct kjx_place *place;
+	u32 i;
+
+	for (i = 0; i < plan->map.n_micro; i++)
+		if (!plan->map.micro[i].fn)
+			return;
+	if (!plan->single || plan->n_splats)
+		return;
+	place = kjx_build(d->b, plan->n_cells * sizeof(*place));
+	for (i = 0; i < plan->n_cells; i++)
+		place[i].base = KJX_BASE_PLAN;
+	for (i = 0; i < plan->n_in_slots; i++)
+		place[plan->in_slots[i].cell] = (struct kjx_place) {
+			.base = KJX_BASE_SCRATCH, .offset = plan->slots + (s64)plan->in_slots[i].what * plan->slot_bytes,
+		};
+	for (i = 0; i < plan->n_fixed; i++)
+		place[plan->fixed[i].cell].offset = (const u8 *)plan->fixed[i].data - d->b->plan;
+	for (i = 0; i < plan->map.n_dense; i++)
+		place[plan->map.dense[i].cell] = plan->views[plan->map.dense[i].what].place;
+	plan->places = place;
+	plan->quick = 1;
+}
+
 /* where everything lies, now that all is counted */
 static void lay_out(struct decoder *d)
 {
@@ -437,9 +490,14 @@ static void lay_out(struct decoder *d)
 	}
 }
 
+bool kjx_nest_is_quick(const struct kjx_nest_plan *p)
+{
+	return p->quick;
+}
+
 const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct kjx_nest *insn)
 {
-	u64 uops = (u64)insn->n_map + insn->n_combine + insn->n_post, cells = uops + 4ull * insn->n_acc;
+	u64 uops = (u64)insn->n_map + insn->n_combine + insn->n_post, cells = 2 * uops + 3ull * insn->n_acc;
 	const u64 *dims = kjx_nest_dims(insn);
 	struct kjx_nest_plan *plan = kjx_build(b, sizeof(*plan));
 	struct decoder d = { .b = b, .insn = insn, .plan = plan };
@@ -483,5 +541,10 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 		decode_phase(&d, &plan->post, (u32)insn->n_map + insn->n_combine, insn->n_post, shape->w_post);
 	}
 	lay_out(&d);
+	plan->plain = insn->n_acc == 1 && plan->combine.n_micro == 1 && plan->combine.micro->fn &&
+		      plan->combine.micro->dst == 2 && plan->combine.micro->a < 2 && plan->combine.micro->b < 2 &&
+		      plan->combine.micro->c < 2;
+	plan->cost = kjx_strip_cost(plan->lanes, plan->map.weight);
+	make_quick(&d);
 	return plan;
 }

@@ -202,6 +202,8 @@ static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *s
 	switch (insn->opcode) {
 	case KJX_OPCODE_NEST:
 		step->plan = kjx_nest_build(b, p);
+		if (kjx_nest_is_quick(step->plan))
+			step->opcode = KJX_STEP_QUICK;
 		break;
 	case KJX_OPCODE_DOT:
 		step->plan = kjx_dot_build(b, p);
@@ -256,7 +258,7 @@ static void build_arguments(struct kjx_builder *b, struct kjx_plan *plan)
 const struct kjx_plan *kjx_prepare(const void *image, const struct kjx_facts *facts, const struct kjx_cpu *cpu,
 				   void *memory)
 {
-	struct kjx_builder b = { .cpu = cpu, .next = memory };
+	struct kjx_builder b = { .cpu = cpu, .plan = memory, .next = memory };
 	struct kjx_plan *plan = kjx_build(&b, sizeof(*plan));
 	const struct kjx_insn *insn;
 	struct kjx_step *steps;

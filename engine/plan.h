@@ -35,7 +35,7 @@ u64 kjx_plan_insn_cost(const struct kjx_image *image, const struct kjx_insn *ins
 struct kjx_builder {
 	const struct kjx_image *image;
 	const struct kjx_cpu *cpu;
-	u8 *next;
+	u8 *plan, *next;	/* where the plan's memory begins; what of it is free */
 	u64 link;		/* offset of the next link from the arena's start */
 	const u32 *alias;	/* input that an output updates in place, by output; or KJX_NO_ALIAS */
 	u32 in_while;		/* depth */
@@ -46,7 +46,12 @@ void *kjx_build(struct kjx_builder *b, u64 bytes);
 
 /* ---- places ---- */
 
-enum kjx_base { KJX_BASE_ARENA, KJX_BASE_INPUT, KJX_BASE_OUTPUT, KJX_BASE_CONSTANT, KJX_BASES };
+enum kjx_base {
+	KJX_BASE_ARENA, KJX_BASE_INPUT, KJX_BASE_OUTPUT, KJX_BASE_CONSTANT,
+	KJX_BASE_SCRATCH,		/* of the instruction that runs */
+	KJX_BASE_PLAN,
+	KJX_BASES
+};
 
 /** struct kjx_place - an address of a run, and how large the elements there are */
 struct kjx_place {
@@ -98,6 +103,8 @@ struct kjx_step {
 	u32 target;		/* do: after the end. branch: after the end. end of a while: its condition. while: its end */
 	const void *plan;	/* struct kjx_nest_plan, ...: by opcode */
 };
+
+#define KJX_STEP_QUICK 0x80	/* as opcode: a nest that kjx_nest_quick() can run */
 
 #define KJX_STEP_OUTERMOST 1	/* a while outside of any while: links the steps up to its end */
 
@@ -174,6 +181,7 @@ u64 kjx_nest_scratch(const struct kjx_image *image, const struct kjx_nest *insn)
 u64 kjx_nest_link_bytes(const struct kjx_image *image, const struct kjx_nest *insn);
 u64 kjx_nest_cost(const struct kjx_image *image, const struct kjx_nest *insn);
 const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct kjx_nest *insn);
+bool kjx_nest_is_quick(const struct kjx_nest_plan *p);
 void kjx_nest_link(struct kjx_slice *s, const struct kjx_nest_plan *p);
 enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p);
 

@@ -57,6 +57,27 @@ static void fold(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const
 	kjx_phase_run(cpu, p, &p->combine, w, 0, n);
 }
 
+/* One accumulator that is folded by one routine: the cells need not be touched. */
+static void halve_plain(const struct kjx_nest_plan *p, const struct kjx_work *w, u64 n, u64 unit)
+{
+	const struct kjx_micro *m = p->combine.micro;
+	u32 log2 = p->acc[0].log2_size;
+	u8 *from = w->cells[0], *slot = acc_slot(p, w, 0);
+	u64 rows = n / unit;
+
+	while (rows > 1) {
+		u64 half = rows / 2, up = rows - half, middle = (half * unit) << log2;
+		const u8 *upper = from + ((up * unit) << log2);
+
+		m->fn(slot, m->a ? upper : from, m->b ? upper : from, m->c ? upper : from, half * unit);
+		if (up > half && from != slot)
+			kjx_memcpy(slot + middle, from + middle, unit << log2);
+		from = slot;
+		rows = up;
+	}
+	w->cells[0] = from;
+}
+
 /* fold the accumulators' upper half onto the lower until @unit lanes are left of @n, a multiple of it */
 static void halve(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_work *w, u64 n, u64 unit)
 {
@@ -101,7 +122,10 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 			if (over && at[1] < p->lanes)
 				return KJX_AGAIN;
 		}
-		halve(s->cpu, p, w, p->strip, p->unit);
+		if (p->plain)
+			halve_plain(p, w, p->strip, p->unit);
+		else
+			halve(s->cpu, p, w, p->strip, p->unit);
 		kjx_phase_run(s->cpu, p, &p->post, w, 0, p->unit);
 		over = kjx_spend(s, kjx_halving_cost(p->strip, p->combine.weight) +
 				    kjx_strip_cost(p->unit, p->post.weight));

@@ -116,7 +116,7 @@ static u64 uops_of(const struct kjx_nest *insn)
 
 static u64 cells_of(const struct kjx_nest *insn)
 {
-	return uops_of(insn) + 4ull * insn->n_acc;
+	return 2 * uops_of(insn) + 3ull * insn->n_acc;	/* a load or store that copies takes two */
 }
 
 u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *insn)
@@ -127,7 +127,7 @@ u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *in
 	u64 i;
 
 	bytes += (uops + 2ull * insn->n_acc) * sizeof(struct kjx_micro) + cells * sizeof(struct kjx_def);
-	bytes += (uops + cells) * sizeof(struct kjx_pair);
+	bytes += (uops + cells) * sizeof(struct kjx_pair) + cells * sizeof(struct kjx_place);
 	bytes += views * (sizeof(struct kjx_fixed) + sizeof(struct kjx_splat) + sizeof(struct kjx_view) + 32);
 	bytes += views * (16 * (rank + 1) + 8 * (rank + 2));
 	bytes += 16 * 8 + views * 24;			/* rounding of each piece to 8 */

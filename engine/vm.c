@@ -6,7 +6,7 @@
  * handler that returns KJX_AGAIN or KJX_WAITING is called again for the same step with vm->at[] and its scratch as
  * it left them. Work is counted at the same places however a run is sliced, so running out of fuel is reproducible.
  */
-#include "plan.h"
+#include "nest.h"
 
 void kjx_start(struct kjx_vm *vm, const struct kjx_plan *plan, void *arena, u8 *const *inputs, u8 *const *outputs,
 	       struct kjx_exchange_board *board, u32 lane, u64 fuel)
@@ -30,7 +30,7 @@ void kjx_start(struct kjx_vm *vm, const struct kjx_plan *plan, void *arena, u8 *
 static void link_region(struct kjx_slice *s, const struct kjx_step *step, const struct kjx_step *end)
 {
 	for (; step != end; step++)
-		if (step->opcode == KJX_OPCODE_NEST)
+		if (step->opcode == KJX_OPCODE_NEST || step->opcode == KJX_STEP_QUICK)
 			kjx_nest_link(s, step->plan);
 }
 
@@ -76,6 +76,11 @@ static enum kjx_status run_steps(struct kjx_slice *s)
 		}
 		step = &steps[pc];
 		switch (step->opcode) {
+		case KJX_STEP_QUICK:
+			kjx_nest_quick(s, step->plan);
+			s->spent++;
+			pc++;
+			continue;
 		case KJX_OPCODE_NEST:
 			status = kjx_nest_run(s, step->plan);
 			break;
@@ -97,7 +102,9 @@ static enum kjx_status run_steps(struct kjx_slice *s)
 				break;
 			}
 			vm->region[step->region].trips++;
-			break;
+			s->spent++;
+			pc++;
+			continue;
 		}
 		case KJX_OPCODE_CASE:
 			s->spent++;
@@ -133,6 +140,8 @@ enum kjx_status kjx_run(struct kjx_vm *vm, u64 budget)
 	};
 	enum kjx_status status;
 
+	s.bases[KJX_BASE_SCRATCH] = &s.scratch;
+	s.bases[KJX_BASE_PLAN] = (u8 *const *)&vm->plan;
 	if (vm->status != KJX_OK)
 		return vm->status;
 	status = run_steps(&s);
