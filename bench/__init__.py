@@ -1,0 +1,1 @@
+"""Speed, as ratios of medians within one run: ``python -m bench``."""
