@@ -86,17 +86,56 @@ void kjx_odometer_carry(const struct kjx_view *v, struct kjx_odometer *o)
 	o->lane = 0;
 }
 
+/* Runs this short are not worth a call each: whole rows of them are moved column by column. */
+#define SHORT_RUN 8u
+#define MANY_RUNS 4u
+
+/* the number of whole short runs, one after the other along the next dim, in the lanes [lane, lane + n); 0: too few */
+static u64 short_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane, u64 n)
+{
+	u32 d = v->n_dims - 1u;
+	u64 rows;
+
+	if (v->lanes != KJX_LANES_RUNS || v->dim[d] > SHORT_RUN)
+		return 0;
+	if (o->lane != lane)
+		kjx_odometer_seek(v, o, lane);
+	if (o->inner || n < MANY_RUNS * v->dim[d])
+		return 0;
+	rows = kjx_min(n / v->dim[d], v->dim[d - 1] - o->index[d - 1]);
+	return rows < MANY_RUNS ? 0 : rows;
+}
+
+/* step over @rows runs */
+static void skip_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 rows)
+{
+	u32 d = v->n_dims - 1u;
+
+	o->index[d - 1] += rows - 1;
+	o->run = (s64)((u64)o->run + (rows - 1) * (u64)v->stride[d - 1]);
+	o->lane += rows * v->dim[d];
+	kjx_odometer_carry(v, o);
+}
+
 void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct kjx_odometer *o, const u8 *cursor,
 		     u64 lane, u64 n, void *to)
 {
-	u32 log2 = v->place.log2_size;
+	u32 log2 = v->place.log2_size, d = v->n_dims - 1u;
 	u8 *dst = to;
 
 	while (n) {
+		u64 rows = short_runs(v, o, lane, n), m = rows * v->dim[d], k;
 		s64 offset, stride;
-		u64 m = kjx_view_run(v, o, lane, n, &offset, &stride);
 
-		cpu->move(dst, 1ll << log2, cursor + offset, stride, m, log2);
+		for (k = 0; rows && k < v->dim[d]; k++)
+			cpu->move(dst + (k << log2), (s64)(v->dim[d] << log2), cursor + o->run + (s64)k * v->stride[d],
+				  v->stride[d - 1], rows, log2);
+		if (rows) {
+			skip_runs(v, o, rows);
+		} else {
+			m = kjx_view_run(v, o, lane, n, &offset, &stride);
+			cpu->move(dst, 1ll << log2, cursor + offset, stride, m, log2);
+		}
 		dst += m << log2;
 		lane += m;
 		n -= m;
@@ -106,14 +145,22 @@ void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct
 void kjx_view_scatter(const struct kjx_cpu *cpu, const struct kjx_view *v, struct kjx_odometer *o, u8 *cursor,
 		      u64 lane, u64 n, const void *from)
 {
-	u32 log2 = v->place.log2_size;
+	u32 log2 = v->place.log2_size, d = v->n_dims - 1u;
 	const u8 *src = from;
 
 	while (n) {
+		u64 rows = short_runs(v, o, lane, n), m = rows * v->dim[d], k;
 		s64 offset, stride;
-		u64 m = kjx_view_run(v, o, lane, n, &offset, &stride);
 
-		cpu->move(cursor + offset, stride, src, 1ll << log2, m, log2);
+		for (k = 0; rows && k < v->dim[d]; k++)
+			cpu->move(cursor + o->run + (s64)k * v->stride[d], v->stride[d - 1], src + (k << log2),
+				  (s64)(v->dim[d] << log2), rows, log2);
+		if (rows) {
+			skip_runs(v, o, rows);
+		} else {
+			m = kjx_view_run(v, o, lane, n, &offset, &stride);
+			cpu->move(cursor + offset, stride, src, 1ll << log2, m, log2);
+		}
 		src += m << log2;
 		lane += m;
 		n -= m;
