@@ -128,7 +128,7 @@ struct kjx_operand {
  * commutative: values are combined in an order of the engine's choosing, which depends on
  * nothing but the instruction. After that the post body runs with the accumulators in registers 0..n_acc-1.
  * A value is combined with nothing but values: the initial value, if any, is the post body's business.
- * With no inner kept dims a strip runs along the reduced dims, else along the inner kept dims.
+ * Whether a strip runs along the reduced dims, the inner kept dims or both is the engine's choice (engine/nest.h).
  * Stores in the map body cover every point; operands used in the post body have stride 0 on reduced dims.
  * The map body must not read or write registers 0..n_acc-1. The combine body has no load, store or iota.
  * The bodies store something; a view that is stored to may be the same view as another operand.
