@@ -98,7 +98,9 @@ def hard_floats(name):
     dense = [rng.uniform(-1, 1, 3000), rng.uniform(-10, 10, 6000), rng.uniform(0.5, 2, 3000), rng.uniform(-110, 110, 3000),
              1 + rng.normal(size=1000) * 1e-6, rng.normal(size=1000) * 1e-6]
     dense = np.concatenate(dense).astype(dtype.numpy)
-    return np.concatenate([operands((name,))[0], turns, np.nextafter(turns, np.inf, dtype=dtype.numpy), dense])
+    values = np.concatenate([operands((name,))[0], turns, np.nextafter(turns, np.inf, dtype=dtype.numpy), dense])
+    # by size: a strip that holds a large number takes another path
+    return values[np.argsort(np.abs(values))]
 
 
 @functools.cache
@@ -106,7 +108,7 @@ def hard_complex(name):
     """Finite arguments: around the unit circle, around 0, -1 and the imaginary axis, near i pi, small and large."""
     dtype = dtypes.BY_NAME[name]
     rng = np.random.default_rng(SEED + 2)
-    n = 40
+    n = 64
     angle = rng.uniform(-np.pi, np.pi, n)
     size = 10.0 ** rng.uniform(-12, 12, (2, n)) * rng.choice([-1, 1], (2, n))
     tiny = rng.normal(size=n) * 1e-5
@@ -115,4 +117,5 @@ def hard_complex(name):
               rng.normal(size=n) * 20 + 1j * rng.normal(size=n) * 20, rng.integers(-4, 5, n) * np.pi / 2 + 1j * tiny,
               rng.normal(size=n) + 0j, 1j * rng.normal(size=n)]
     # mpmath has no signed zero, on which a branch cut would depend
-    return np.concatenate(values).astype(dtype.numpy) + 0
+    values = np.concatenate(values).astype(dtype.numpy) + 0
+    return values[np.argsort(np.maximum(np.abs(values.real), np.abs(values.imag)))]
