@@ -54,8 +54,8 @@ static enum kjx_status verify_header(struct kjx_verifier *v, u64 n)
 	if (h->major != KJX_VERSION_MAJOR || h->minor > KJX_VERSION_MINOR)
 		return kjx_refuse(v, KJX_BAD_VERSION, "version %u.%u, this engine reads %u.0 to %u.%u", h->major, h->minor,
 				  KJX_VERSION_MAJOR, KJX_VERSION_MAJOR, KJX_VERSION_MINOR);
-	if (h->total > KJX_MAX_BYTES)
-		return kjx_refuse(v, KJX_TOO_LARGE, "the header says %u bytes, the limit is %u", h->total, KJX_MAX_BYTES);
+	if (n > KJX_MAX_BYTES)
+		return kjx_refuse(v, KJX_TOO_LARGE, "%u bytes, the limit is %u", n, KJX_MAX_BYTES);
 	if (h->total > n)
 		return kjx_refuse(v, KJX_TRUNCATED, "the header says %u bytes, there are %u", h->total, n);
 	if (h->total < n || h->total % KJX_ALIGNMENT)

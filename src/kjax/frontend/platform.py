@@ -17,6 +17,11 @@ def lower(traced):
     _enable_donation()
     try:
         return traced.lower(lowering_platforms=(PLATFORM,))
+    except ValueError as error:
+        if "EmitPythonCallback" not in str(error):
+            raise
+        raise UnsupportedOpError("a callback into Python (pure_callback, io_callback, jax.debug.callback) cannot be part of a "
+                                 "program: call Python before or after it, or split the function there.") from error
     except NotImplementedError as error:
         match = _NO_RULE.search(str(error))
         if not match:
