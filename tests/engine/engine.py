@@ -1,6 +1,7 @@
 """The engine, driven through its C API: programs are assembled in Python, verified, prepared and run in slices.
 
-A shared library is built from ``engine/engine.mk``; ``KJX_TEST_CPU`` names the cpu table for tests that name none.
+A shared library is built from ``engine/engine.mk``; ``KJX_TEST_CPU`` names the cpu table for tests that name none,
+``KJX_TEST_ROOT`` another tree to build from.
 ``KJX_SANITIZE=1`` builds it with the address and undefined-behaviour sanitizers; Python then has to be started with
 ``LD_PRELOAD`` of gcc's libasan (see ``tests/engine/sanitized.sh``).
 """
