@@ -1,5 +1,6 @@
 """``Program``: verified bytes of a ``.kjx`` with its signature, callable in every environment."""
 
+import collections
 import os
 import threading
 import weakref
@@ -11,7 +12,7 @@ import numpy as np
 from kjax.api import environments
 from kjax.api.signature import Leaf, Signature
 from kjax.bytecode import disassembler
-from kjax.errors import DeviceError
+from kjax.errors import DeviceError, KjaxError
 from kjax.ir.sharding import Sharding
 
 
@@ -52,10 +53,12 @@ class Program:
     def load(self, environment=None):
         """The program in ``environment`` (name or object): a ``runtime.base.Loaded``, made once."""
         place = environments.get(environment)
+        _close_abandoned()
         with self._lock:
             loaded = self._loaded.get(place)
             if loaded is None or getattr(loaded, "closed", False):
                 loaded = self._loaded[place] = place.load(self.image)
+                weakref.finalize(self, _abandoned.append, loaded).atexit = False
             return loaded
 
     def run_flat(self, arrays, *, environment=None, deadline=None, fuel=None, in_place=False):
@@ -158,6 +161,19 @@ def _signature_of(listing, in_shardings, out_shardings):
     return Signature(leaves(listing.inputs, names, in_shardings),
                      leaves(listing.outputs, [f"[{k}]" for k in range(len(listing.outputs))], out_shardings),
                      said.get("in") if known else None, said.get("out") if known else None, said.get("x64", True))
+
+
+# What collected programs left in their environments. The collector may run in the middle of a call to that environment, so
+# closing waits for the next load.
+_abandoned = collections.deque()
+
+
+def _close_abandoned():
+    while _abandoned:
+        try:
+            _abandoned.popleft().close()
+        except (IndexError, KjaxError, OSError, ValueError):
+            pass  # another thread took it, or its environment is gone and has nothing to free
 
 
 def load(path):
