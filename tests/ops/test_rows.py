@@ -132,3 +132,20 @@ def test_complex_functions(cpu, row):
         error = np.maximum(references.ulps(got.real, wanted.real), references.ulps(got.imag, wanted.imag))
     at = int(np.argmax(error))
     assert error[at] <= bound, f"{error[at]:.3g} ulp: op({[x[at] for x in operands]}) = {got[at]!r}, not {wanted[at]!r}"
+
+
+@pytest.mark.parametrize("dtype", ops.COMPLEX)
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sin", "cos", "tan", "tanh"])
+def test_complex_functions_at_special_values(cpu, name, dtype):
+    """Infinities, NaN, zeros and overflow as C's annex G has them; where it leaves a sign open, sizes are compared."""
+    parts = [0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 800.0, -800.0, np.inf, -np.inf, np.nan]
+    values = np.array([complex(a, b) for a in parts for b in parts])
+    with np.errstate(all="ignore"):
+        wanted = getattr(np, name)(values).astype(dtypes.BY_NAME[dtype].numpy)
+        got = tables.run(cpu, ops.BY_NAME[name], dtype, values.astype(wanted.dtype), strip=1)
+        for a, b in ((got.real, wanted.real), (got.imag, wanted.imag)):
+            open_sign = ~np.isfinite(values)
+            a, b = np.where(open_sign, np.abs(a), a), np.where(open_sign, np.abs(b), b)
+            close = np.isclose(a, b, rtol=8 * np.finfo(a.dtype).eps, atol=0, equal_nan=True)
+            wrong = np.flatnonzero(~close | (~open_sign & (a == 0) & (np.signbit(a) != np.signbit(b))))
+            assert not wrong.size, f"{name}({values[wrong[0]]}) = {got[wrong[0]]}, not {wanted[wrong[0]]}"
