@@ -16,6 +16,7 @@ import re
 import subprocess
 
 import numpy as np
+import tables
 
 from kjax.bytecode import assembler
 from kjax.isa import dtypes, status
@@ -72,16 +73,23 @@ def _cached(folder, name, command, *inputs):
     return made
 
 
-@functools.cache
 def library(every_table=False):
-    """The engine with the scalar table only, or with all: those take long to compile."""
+    """The engine. Under the sanitizers it has the scalar table only unless ``every_table``: those take long to compile.
+
+    Else the cpu tables' objects are those of ``tests/ops/tables.py``, so that a run of all tests compiles them once.
+    """
+    return _library(every_table or not SANITIZE)
+
+
+@functools.cache
+def _library(every_table):
     core, flags = _variables(ENGINE / "engine.mk"), _variables(ENGINE / "flags.mk")
     cpus = flags["KJX_CPUS"] if every_table else ["scalar"]
     folder = ROOT / "build" / ("engine-sanitized" if SANITIZE else "engine-tests")
     folder.mkdir(parents=True, exist_ok=True)
     headers = sorted([*ENGINE.glob("*.h"), ENGINE / "gen/isa.h", ROOT / "host/port.h"])
-    tables = [ROOT / "host/port.h", *(ENGINE / name for name in ("cpu.h", "engine.h", "format.h", "gemm.h"))]
-    ukernels = sorted([*tables, *ENGINE.glob("ukernels/*"), *ENGINE.glob("gen/*")])
+    shared_headers = [ROOT / "host/port.h", *(ENGINE / name for name in ("cpu.h", "engine.h", "format.h", "gemm.h"))]
+    ukernels = sorted([*shared_headers, *ENGINE.glob("ukernels/*"), *ENGINE.glob("gen/*")])
     check = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"] * SANITIZE
     base = ["gcc", "-std=gnu11", "-g", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}"]
     base += ["-U__x86_64__"] * (not every_table)  # then select.c knows of no other table
@@ -96,7 +104,9 @@ def library(every_table=False):
         for name in core["KJX_CORE"]:
             source = ENGINE / f"{name}.c"
             objects.append(_cached(folder, name + ".o", [*base, *integer, str(source)], source, *headers))
-        for cpu in cpus:
+        if not SANITIZE:
+            objects += [tables.objects() / f"{cpu}.o" for cpu in cpus]
+        for cpu in cpus if SANITIZE else ():
             source = ENGINE / "cpu" / f"{cpu}.c"
             command = [*base, *flags["KJX_FP_FLAGS"], *flags["KJX_FLAGS_" + cpu], "-w"]
             if SANITIZE and cpu == "scalar":
