@@ -10,6 +10,7 @@ from kjax.ir.graph import Type
 from kjax.ir.rewrite import rewrite
 from kjax.ir.scalar import apply_elementwise, splat
 
+SHORT_DOT, SHORT_RESULT = 4, 1024  # products of at most so many terms, and so many results, are written out
 UNROLLED_WINDOW = 16  # windows of at most so many places become elementwise operations on slices
 
 _WIDE = {"i1": "i32", "i2": "i32", "i4": "i32", "i8": "i32", "i16": "i32", "u2": "u32", "u4": "u32", "u8": "u32", "u16": "u32"}
@@ -35,6 +36,44 @@ def _in_wide_type(region, op):
         return None
     result = region.add(op.name, operands, Type(wide, op.result.shape), source=op.source, **op.attributes)
     return [_converted(region, result, op.result.dtype, op.source)]
+
+
+def _short_dot(region, op):
+    """A small product over few terms, as multiplications and additions in order: they fuse with what is around them, and
+    round as StableHLO's interpreter does."""
+    a = op.attributes
+    lhs, rhs = op.operands
+    shape = op.result.shape
+    if len(a["lhs_contract"]) != 1 or not 0 < op.result.type.size <= SHORT_RESULT:
+        return None
+    (lc,), (rc,) = a["lhs_contract"], a["rhs_contract"]
+    terms = lhs.shape[lc]
+    dtype = op.result.dtype
+    if not 0 < terms <= SHORT_DOT or {dtype, lhs.dtype, rhs.dtype} != {_contraction_dtype(dtype, op.result.type.info)}:
+        return None
+    n_batch, n_lhs = len(a["lhs_batch"]), lhs.type.rank - len(a["lhs_batch"]) - 1
+
+    def term(value, contract, batch, first_free, k):
+        start = tuple(k if d == contract else 0 for d in range(value.type.rank))
+        limit = tuple(k + 1 if d == contract else n for d, n in enumerate(value.shape))
+        part = region.add("slice", [value], Type(value.dtype, tuple(b - s for s, b in zip(start, limit))), source=op.source,
+                          start=start, limit=limit, strides=(1,) * value.type.rank)
+        kept = [d for d in range(value.type.rank) if d != contract]
+        part = region.add("reshape", [part], Type(value.dtype, tuple(value.shape[d] for d in kept)), source=op.source)
+        free = iter(range(first_free, len(shape)))
+        dims = tuple(batch.index(d) if d in batch else next(free) for d in kept)
+        order = sorted(range(len(dims)), key=dims.__getitem__)
+        part = region.add("transpose", [part], Type(value.dtype, tuple(part.shape[d] for d in order)), source=op.source,
+                          permutation=tuple(order))
+        return region.add("broadcast_in_dim", [part], Type(value.dtype, shape), source=op.source,
+                          dims=tuple(sorted(dims)))
+
+    total = None
+    for k in range(terms):
+        product = region.add("mul", [term(lhs, lc, tuple(a["lhs_batch"]), n_batch, k),
+                                     term(rhs, rc, tuple(a["rhs_batch"]), n_batch + n_lhs, k)], op.result.type, source=op.source)
+        total = product if total is None else region.add("add", [total, product], op.result.type, source=op.source)
+    return [total]
 
 
 def padded(region, value, fill, low, high, interior, source):
@@ -107,7 +146,7 @@ def _rule(region, op):
     if op.name == "convolution":
         return _convolution(region, op)
     if op.name == "dot_general":
-        return _in_wide_type(region, op)
+        return _short_dot(region, op) or _in_wide_type(region, op)
     if op.name == "reduce_window":
         return _reduce_window(region, op)
     return None
