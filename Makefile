@@ -5,12 +5,12 @@ VENV ?= .venv
 PYTHON ?= $(VENV)/bin/python
 BUILD ?= build/$(shell uname -m)
 JOBS ?= 2
-PYTEST ?= $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup --dist loadgroup
+PYTEST ?= $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 STAMP := $(VENV)/.kjax-installed
 # a Python of the caller's own choice is used as it is; ours is made when absent
 READY := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP),inplace)
 
-.PHONY: help develop venv inplace system demo test san fuzz bench module lint clean generated
+.PHONY: help develop venv inplace system demo test exhaustive san fuzz bench module lint clean generated
 
 help:		## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,9 @@ demo: $(READY) system ## train, compile, boot a guest, run in ring 0, compare wi
 	$(PYTHON) -m kjax.demo
 
 test: $(READY) system generated ## all tests; guest tests included where QEMU is installed
+	$(PYTEST) -m "not exhaustive" tests
+
+exhaustive: $(READY) system generated ## what make test runs, and all variants of JAX's surface
 	$(PYTEST) tests
 
 generated: $(READY)

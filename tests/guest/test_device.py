@@ -13,6 +13,8 @@ import kjax
 from kjax.runtime.guest import Guest, initramfs, kernels
 
 SOURCE = Path(kjax.__file__).resolve().parent.parent
+# an editable install would build on import, which a read-only file system does not let it
+BUILDS = ":".join(str(path) for path in (SOURCE.parent / "build").glob("*"))
 SHARE = ("-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
          "-device", "virtio-9p-pci,fsdev=root,mount_tag=root")  # fmt: skip
 READ_ONLY = 1
@@ -41,7 +43,7 @@ def inside():
     def run(source, *wrapper):
         return port.spawn(
             "/host/bin/busybox", "chroot", "/host", *wrapper, "/usr/bin/env", f"PYTHONPATH={SOURCE}:{Path(__file__).parent}",
-            "PYTHONDONTWRITEBYTECODE=1", f"PATH={os.environ['PATH']}", sys.executable, "-c", source, timeout=300)
+            "PYTHONDONTWRITEBYTECODE=1", f"MESONPY_EDITABLE_SKIP={BUILDS}", f"PATH={os.environ['PATH']}", sys.executable, "-c", source, timeout=300)
 
     yield run
     guest.stop()

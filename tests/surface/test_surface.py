@@ -1,7 +1,7 @@
 """Each row of the table against JAX on the CPU.
 
-``make test`` runs each row plainly and under the deepest transformation that applies to it; the other variants are marked slow
-(``make surface`` runs all).
+``make test`` runs each row plainly and under the deepest transformation that applies to it, ``make exhaustive`` all variants. A
+row that says what it lacks must be refused with an error that names it.
 """
 
 import cases
@@ -17,13 +17,17 @@ def _parameters():
         variants = list(cases.variants(row))
         quick = {"f32", variants[-1][0]}
         for variant in variants:
-            marks = () if variant[0] in quick else pytest.mark.slow
+            marks = () if variant[0] in quick else pytest.mark.exhaustive
             yield pytest.param(row, variant, id=f"{row.name}-{variant[0]}", marks=marks)
 
 
 @pytest.mark.parametrize(("row", "variant"), list(_parameters()))
 def test_agrees_with_jax(row, variant):
     _, fn, args, tolerance, x64 = variant
+    if row.lacks:
+        with jax.enable_x64(x64), pytest.raises(kjax.UnsupportedOpError, match=row.lacks):
+            kjax.compile(fn, *args)
+        return
     with jax.enable_x64(x64):
         want = jax.jit(fn)(*args)
         got = kjax.compile(fn, *args)(*args)
