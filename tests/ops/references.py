@@ -35,8 +35,10 @@ def _wrap(values, dtype):
 def _rem(dtype, a, b):
     if not dtype.is_integer:
         return np.fmod(a, b)
-    values = [int(p) if not q else int(p) - int(q) * (abs(int(p)) // abs(int(q))) * (-1 if (p < 0) != (q < 0) else 1)
-              for p, q in zip(a, b, strict=True)]
+    values = [
+        int(p) if not q else int(p) - int(q) * (abs(int(p)) // abs(int(q))) * (-1 if (p < 0) != (q < 0) else 1)
+        for p, q in zip(a, b, strict=True)
+    ]
     return _wrap(values, dtype)
 
 
@@ -53,6 +55,7 @@ def _extreme(sign):
             negative = np.signbit(a) & np.signbit(b) if sign > 0 else np.signbit(a) | np.signbit(b)
             r = np.where(zeros, np.where(negative, dtype.numpy.type(-0.0), dtype.numpy.type(0.0)), r)
         return r
+
     return choose
 
 
@@ -61,6 +64,7 @@ def _int_pow(dtype, a, b):
         if y < 0:
             return x if x == 1 else (-1 if y & 1 else 1) if x == -1 else 0
         return pow(x, y, 1 << 64)
+
     return _wrap([one(int(x), int(y)) for x, y in zip(a, b, strict=True)], dtype)
 
 
@@ -69,11 +73,14 @@ def _shift(kind):
         count = _unsigned(b).astype(object)
         bits = 8 * dtype.size
         source = a.view(np.dtype(f"i{a.itemsize}")) if kind == "arithmetic" else _unsigned(a)
+
         def one(x, n):
             if kind == "arithmetic":
                 return x >> min(n, bits)
             return 0 if n >= bits else x << n if kind == "left" else x >> n
+
         return _wrap([one(int(x), int(n)) for x, n in zip(source, count, strict=True)], dtype)
+
     return shift
 
 
@@ -106,18 +113,25 @@ def _convert(dtype, a, to):
         return low.astype(np.uint8).view(target.numpy)
     if target.is_integer and dtype.is_float:
         info = np.iinfo(target.numpy)
-        return np.array([0 if np.isnan(x) else info.max if x >= info.max else info.min if x <= info.min else int(x) for x in a],
-                        target.numpy)
+        return np.array(
+            [0 if np.isnan(x) else info.max if x >= info.max else info.min if x <= info.min else int(x) for x in a],
+            target.numpy,
+        )
     return a.astype(target.numpy)
 
 
 def to_odd(a):
     """f32 of integers or doubles, rounded to odd, from the nearest float and the direction of its error."""
     near = a.astype(np.float32)
-    exact = np.isnan(near.astype(float)) | np.array([not np.isfinite(y) and not np.isfinite(float(x)) or
-                                                      np.isfinite(y) and int_or_float(x) == int_or_float(y)
-                                                      for x, y in zip(a, near, strict=True)])
-    toward = np.array([np.inf if int_or_float(x) > int_or_float(y) else -np.inf for x, y in zip(a, near, strict=True)], np.float32)
+    exact = np.isnan(near.astype(float)) | np.array(
+        [
+            not np.isfinite(y) and not np.isfinite(float(x)) or np.isfinite(y) and int_or_float(x) == int_or_float(y)
+            for x, y in zip(a, near, strict=True)
+        ]
+    )
+    toward = np.array(
+        [np.inf if int_or_float(x) > int_or_float(y) else -np.inf for x, y in zip(a, near, strict=True)], np.float32
+    )
     other = np.nextafter(near, toward)
     odd = near.view(np.uint32) & 1 == 1
     return np.where(exact | odd, near, other)
@@ -164,8 +178,11 @@ EXACT = {
     "real": lambda t, a: a.real,
     "imag": lambda t, a: a.imag,
     "to_f32_odd": lambda t, a: to_odd(a),
-    **{op.name: functools.partial(_convert, to=op.converts_to) for op in ops.OPS
-       if op.form == "convert" and op.name != "to_f32_odd"},
+    **{
+        op.name: functools.partial(_convert, to=op.converts_to)
+        for op in ops.OPS
+        if op.form == "convert" and op.name != "to_f32_odd"
+    },
 }
 
 
@@ -189,15 +206,19 @@ def extended(x):
 
 def by_mpmath(f, precision=250):
     """f over arrays, real or complex, evaluated with many digits; only for finite arguments."""
+
     def apply(*operands):
         complex_result = np.iscomplexobj(operands[0])
         out = np.empty(operands[0].shape, CLONG if complex_result else LONG)
-        convert = (lambda z: mpmath.mpc(float(z.real), float(z.imag))) if complex_result else (lambda x: mpmath.mpf(float(x)))
+        convert = (
+            (lambda z: mpmath.mpc(float(z.real), float(z.imag))) if complex_result else (lambda x: mpmath.mpf(float(x)))
+        )
         with mpmath.workprec(precision):
             for i, values in enumerate(zip(*operands, strict=True)):
                 r = mpmath.mpmathify(f(*map(convert, values)))
                 out[i] = CLONG(complex(0)) + extended(r.real) + 1j * extended(r.imag) if complex_result else extended(r)
         return out
+
     return apply
 
 
@@ -226,8 +247,10 @@ CLOSE = {
     "rsqrt": lambda a: 1 / np.sqrt(a.astype(LONG)),
     "erf": _erf,
     "erfc": _erfc,
-    **{name: functools.partial(lambda f, a: f(a.astype(LONG)), getattr(np, name))
-       for name in ("sqrt", "cbrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh")},
+    **{
+        name: functools.partial(lambda f, a: f(a.astype(LONG)), getattr(np, name))
+        for name in ("sqrt", "cbrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh")
+    },
 }
 
 CLOSE_COMPLEX = {

@@ -20,8 +20,11 @@ from kjax.isa import dtypes, ops
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENGINE = ROOT / "engine"
 CPUS = ("scalar", "avx2", "avx512")
-HAS = {"scalar": (), "avx2": ("avx2", "fma", "f16c", "bmi1", "bmi2"),
-       "avx512": ("avx2", "fma", "f16c", "bmi1", "bmi2", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")}
+HAS = {
+    "scalar": (),
+    "avx2": ("avx2", "fma", "f16c", "bmi1", "bmi2"),
+    "avx512": ("avx2", "fma", "f16c", "bmi1", "bmi2", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
+}
 
 
 def flags():
@@ -35,9 +38,23 @@ def flags():
 
 def command(cpu, target):
     f = flags()
-    return ["gcc", "-std=gnu11", *f["KJX_FP_FLAGS"], *f["KJX_FLAGS_" + cpu], "-Werror", "-Wall", "-Wextra",
-            "-Wno-unused-const-variable", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}",
-            str(ENGINE / "cpu" / f"{cpu}.c"), "-o", str(target)]
+    return [
+        "gcc",
+        "-std=gnu11",
+        *f["KJX_FP_FLAGS"],
+        *f["KJX_FLAGS_" + cpu],
+        "-Werror",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-const-variable",
+        "-fPIC",
+        "-c",
+        f"-I{ROOT / 'host'}",
+        f"-I{ENGINE}",
+        str(ENGINE / "cpu" / f"{cpu}.c"),
+        "-o",
+        str(target),
+    ]
 
 
 @functools.cache
@@ -59,7 +76,9 @@ def objects():
                 running = [subprocess.Popen(command(cpu, out / f"{cpu}.o")) for cpu in CPUS]
                 if any([process.wait() for process in running]):
                     pytest.exit("a cpu table does not compile", 1)
-                subprocess.run(["gcc", "-shared", "-o", out / "uops.so", *(out / f"{cpu}.o" for cpu in CPUS)], check=True)
+                subprocess.run(
+                    ["gcc", "-shared", "-o", out / "uops.so", *(out / f"{cpu}.o" for cpu in CPUS)], check=True
+                )
                 out.rename(folder)
     return folder
 
@@ -67,11 +86,19 @@ def objects():
 class Table(ctypes.Structure):
     """The first members of struct kjx_cpu."""
 
-    _fields_ = [("name", ctypes.c_char_p), ("needs", ctypes.c_uint32), ("uops", ctypes.POINTER(ctypes.c_void_p)),
-                ("move", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64,
-                                          ctypes.c_uint64, ctypes.c_uint32)),
-                ("iota32", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64)),
-                ("iota64", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64))]
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("needs", ctypes.c_uint32),
+        ("uops", ctypes.POINTER(ctypes.c_void_p)),
+        (
+            "move",
+            ctypes.CFUNCTYPE(
+                None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint32
+            ),
+        ),
+        ("iota32", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64)),
+        ("iota64", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64)),
+    ]
 
 
 ROUTINE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_uint64)

@@ -2,16 +2,31 @@
 
 import functools
 
+import inputs
 import numpy as np
 import pytest
-
-import inputs
 import references
 import tables
+
 from kjax.isa import dtypes, ops
 
 ROWS = [(op, dtype) for op in ops.OPS if op.form != "special" for dtype in op.dtypes]
-REAL_FUNCTIONS = {"sqrt", "rsqrt", "cbrt", "exp", "expm1", "log", "log1p", "logistic", "sin", "cos", "tan", "tanh", "erf", "erfc"}
+REAL_FUNCTIONS = {
+    "sqrt",
+    "rsqrt",
+    "cbrt",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "logistic",
+    "sin",
+    "cos",
+    "tan",
+    "tanh",
+    "erf",
+    "erfc",
+}
 
 
 def is_exact(op, dtype):
@@ -49,8 +64,11 @@ def exact_case(row):
         operands = (np.concatenate([*operands, inputs.hard_floats(dtype)]),) if dtype in ("f32", "f64") else operands
     with np.errstate(all="ignore"):
         name = {"pow": None}.get(op.name, op.name)
-        wanted = references.EXACT[name](dtypes.BY_NAME[dtype], *operands) if name else \
-            references._int_pow(dtypes.BY_NAME[dtype], *operands)
+        wanted = (
+            references.EXACT[name](dtypes.BY_NAME[dtype], *operands)
+            if name
+            else references._int_pow(dtypes.BY_NAME[dtype], *operands)
+        )
     return operands, np.ascontiguousarray(wanted).astype(tables.result_type(op, dtype), copy=False)
 
 
@@ -59,7 +77,9 @@ def test_exact(cpu, row):
     operands, wanted = exact_case(row)
     got = tables.run(cpu, *row, *operands)
     wrong = np.flatnonzero(~same(got, wanted))
-    assert not wrong.size, f"{wrong.size} of {got.size}: op({[x[wrong[0]] for x in operands]}) = {got[wrong[0]]}, not {wanted[wrong[0]]}"
+    assert not wrong.size, (
+        f"{wrong.size} of {got.size}: op({[x[wrong[0]] for x in operands]}) = {got[wrong[0]]}, not {wanted[wrong[0]]}"
+    )
 
 
 @pytest.mark.parametrize("dtype", ops.INTS)
@@ -89,7 +109,9 @@ def test_real_functions(cpu, row):
     got = tables.run(cpu, *row, *operands, strip=256)
     error = references.ulps(got, wanted)
     at = int(np.argmax(error))
-    assert error[at] <= row[0].ulp, f"{error[at]:.3g} ulp: op({[x[at] for x in operands]}) = {got[at]!r}, not {wanted[at]!r}"
+    assert error[at] <= row[0].ulp, (
+        f"{error[at]:.3g} ulp: op({[x[at] for x in operands]}) = {got[at]!r}, not {wanted[at]!r}"
+    )
     zeros = (got == 0) & (wanted == 0)
     assert np.array_equal(np.signbit(got[zeros]), np.signbit(wanted[zeros])), "the sign of a zero"
 
@@ -100,12 +122,13 @@ def complex_case(row):
     operands = (inputs.hard_complex(dtype),)
     if op.arity == 2:
         rng = np.random.default_rng(inputs.SEED)
-        block = lambda x: x[np.argsort(rng.permutation(x.size) % 64 + 64 * (np.arange(x.size) // 64))]
+        def block(x):
+            return x[np.argsort(rng.permutation(x.size) % 64 + 64 * (np.arange(x.size) // 64))]
         operands = tuple(block(x) for x in operands * 2)
         if op.name == "pow":
             operands = operands[0], np.where(np.abs(operands[1]) > 1e3, operands[1] / np.abs(operands[1]), operands[1])
         if op.name == "atan2":  # the poles, and y of another size
-            keep = (np.abs(operands[0] ** 2 + operands[1] ** 2) > 0)
+            keep = np.abs(operands[0] ** 2 + operands[1] ** 2) > 0
             operands = tuple(x[keep] for x in operands)
         operands = tuple(x.astype(dtypes.BY_NAME[dtype].numpy) for x in operands)
     keep = operands[0] != 0

@@ -2,11 +2,11 @@
 
 import subprocess
 
+import inputs
 import numpy as np
 import pytest
-
-import inputs
 import tables
+
 from kjax.isa import dtypes, ops
 
 ROWS = [(op, dtype) for op in ops.OPS if op.form != "special" for dtype in op.dtypes]
@@ -34,15 +34,26 @@ def test_the_table_has_the_rows_of_isa_and_no_other(cpu):
 
 def test_nothing_is_called_but_memory_functions():
     for cpu in tables.CPUS:
-        symbols = subprocess.run(["nm", "-u", tables.objects() / f"{cpu}.o"], check=True, capture_output=True, text=True).stdout
-        assert set(symbols.replace("U", " ").split()) <= {"memcpy", "memmove", "memset", "memcmp", "_GLOBAL_OFFSET_TABLE_"}
+        symbols = subprocess.run(
+            ["nm", "-u", tables.objects() / f"{cpu}.o"], check=True, capture_output=True, text=True
+        ).stdout
+        assert set(symbols.replace("U", " ").split()) <= {
+            "memcpy",
+            "memmove",
+            "memset",
+            "memcmp",
+            "_GLOBAL_OFFSET_TABLE_",
+        }
 
 
 def test_nothing_is_writable():
     for cpu in tables.CPUS:
-        sections = subprocess.run(["objdump", "-h", tables.objects() / f"{cpu}.o"], check=True, capture_output=True,
-                                  text=True).stdout
-        sizes = {line.split()[1]: int(line.split()[2], 16) for line in sections.splitlines() if line[:4].strip().isdigit()}
+        sections = subprocess.run(
+            ["objdump", "-h", tables.objects() / f"{cpu}.o"], check=True, capture_output=True, text=True
+        ).stdout
+        sizes = {
+            line.split()[1]: int(line.split()[2], 16) for line in sections.splitlines() if line[:4].strip().isdigit()
+        }
         assert not any(size for name, size in sizes.items() if name in (".data", ".bss"))
 
 
@@ -60,7 +71,7 @@ def test_lengths_and_places(cpu, row):
         pointers = [x.ctypes.data + shift * x.itemsize for x in operands] + [0] * (3 - len(operands))
         call(buffer.ctypes.data + at, *pointers, n)
         end = at + n * whole.itemsize
-        assert buffer[at:end].tobytes() == whole[shift:shift + n].tobytes(), n
+        assert buffer[at:end].tobytes() == whole[shift : shift + n].tobytes(), n
         assert (buffer[:at] == 0xA5).all() and (buffer[end:] == 0xA5).all(), n
 
 
@@ -78,10 +89,10 @@ def test_in_place(cpu, row):
             wanted = tables.run(cpu, op, dtype, *values, strip=1 << 20)
             shared = np.zeros(n * 16, np.uint8)
             source = values[min(same)]
-            shared[:source.nbytes] = source.view(np.uint8)
+            shared[: source.nbytes] = source.view(np.uint8)
             pointers = [shared.ctypes.data if i in same else x.ctypes.data for i, x in enumerate(values)]
             tables.routine(cpu, op, dtype)(shared.ctypes.data, *pointers, *[0] * (3 - len(pointers)), n)
-            assert shared[:n * out.itemsize].tobytes() == wanted.tobytes(), (n, same)
+            assert shared[: n * out.itemsize].tobytes() == wanted.tobytes(), (n, same)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 8, 16])
@@ -97,11 +108,15 @@ def test_move(cpu, size):
                 wanted = target.copy()
                 for i in range(n):
                     wanted[1000 + to * i] = source[1000 + by * i]
-                move(target[1000:].ctypes.data, to * size, source[1000:].ctypes.data, by * size, n, size.bit_length() - 1)
+                move(
+                    target[1000:].ctypes.data, to * size, source[1000:].ctypes.data, by * size, n, size.bit_length() - 1
+                )
                 assert np.array_equal(target, wanted), (to, by, n)
 
 
-@pytest.mark.parametrize("first, step", [(0, 1), (-5, 3), (7, 0), (2**31 - 3, 1), (2**63 - 3, 2), (-(2**63), -1), (10, -4)])
+@pytest.mark.parametrize(
+    "first, step", [(0, 1), (-5, 3), (7, 0), (2**31 - 3, 1), (2**63 - 3, 2), (-(2**63), -1), (10, -4)]
+)
 def test_iota(cpu, first, step):
     for n in (0, 1, 17, 1024):
         for bits in (32, 64):
