@@ -65,6 +65,14 @@ def _index(self, view, batch, limit, step):
     return p.Index(view.buffer, view.offset, limit, step, tuple(view.strides[b] for b in batch))
 
 
+def _indices(self, indices, vector_dim, room, steps):
+    """All components of the origins: component j moves the j-th dim of ``room`` (dim -> largest origin), by its step."""
+    batch = [k for k in range(len(indices.shape)) if k != vector_dim]
+    along = indices.strides[vector_dim] if vector_dim < len(indices.shape) else 0
+    return [_index(self, replace(indices, offset=indices.offset + j * along), batch, limit, steps[d])
+            for j, (d, limit) in enumerate(room.items())]
+
+
 def gather(self, op):
     a = op.attributes
     x, indices = self.materialize(self.view(op.operands[0])), self.materialize(self.view(op.operands[1]))
@@ -79,13 +87,8 @@ def gather(self, op):
     dims = [target.shape[k] for k in batch_out] + [target.shape[k] for k in a["offset_dims"]]
     windowed = [x.strides[along[b]] if b in along else 0 for b in batch_in_indices] + [x.strides[d] for d in window_of]
     plain = [target.strides[k] for k in batch_out] + [target.strides[k] for k in a["offset_dims"]]
-    vector = a["index_vector_dim"]
-    rows = []
-    for j, d in enumerate(a["start_index_map"]):
-        component = indices
-        if vector < len(indices.shape):
-            component = replace(indices, offset=indices.offset + j * indices.strides[vector])
-        rows.append(_index(self, component, batch_in_indices, x.shape[d] - a["slice_sizes"][d], x.strides[d]))
+    room = {d: x.shape[d] - a["slice_sizes"][d] for d in a["start_index_map"]}
+    rows = _indices(self, indices, a["index_vector_dim"], room, x.strides)
     _emit(self, op, dims, len(batch_out), x, windowed, target, plain, rows)
 
 
@@ -154,13 +157,8 @@ def scatter(self, op):
     windowed = [target.strides[along[b]] if b in along else 0 for b in batch_in_indices]
     windowed += [target.strides[d] for d in window_of]
     plain = [updates.strides[k] for k in batch] + [updates.strides[k] for k in a["update_window_dims"]]
-    vector = a["index_vector_dim"]
-    rows = []
-    for j, d in enumerate(a["scatter_dims_map"]):
-        component = indices
-        if vector < len(indices.shape):
-            component = replace(indices, offset=indices.offset + j * indices.strides[vector])
-        rows.append(_index(self, component, batch_in_indices, target.shape[d] - size.get(d, 1), target.strides[d]))
+    room = {d: target.shape[d] - size.get(d, 1) for d in a["scatter_dims_map"]}
+    rows = _indices(self, indices, a["index_vector_dim"], room, target.strides)
     region = op.regions[0]
     uops, registers = (), 0
     if region.results[0] is not region.arguments[1]:

@@ -12,22 +12,27 @@ def _emit(self, op, groups, dims, lhs, rhs, out):
                             source=self.program.source(op)))
 
 
-def _clear(self, op, target):
-    zero = self.program.constant(op.result.type.info.numpy.type(0))
-    self.copy(zero.broadcast(target.shape, ()), target)
-
-
-def dot_general(self, op):
-    a = op.attributes
-    lhs, rhs = (self.materialize(self.view(v)) for v in op.operands)
+def _target(self, op, lhs, rhs):
+    """The result's place, which is not in an operand's memory; None when there is nothing to multiply."""
     target = self.destination(op.result, [lhs, rhs])
     if target.size and any(v.buffer.owner is target.buffer.owner for v in (lhs, rhs)):
         target = self.fresh(op.result.type)
     self.bind(op.result, target)
     if target.size == 0:
         return None
-    if lhs.size == 0 or rhs.size == 0:
-        return _clear(self, op, target)
+    if lhs.size == 0 or rhs.size == 0:  # a sum of no terms
+        zero = self.program.constant(op.result.type.info.numpy.type(0))
+        self.copy(zero.broadcast(target.shape, ()), target)
+        return None
+    return target
+
+
+def dot_general(self, op):
+    a = op.attributes
+    lhs, rhs = (self.materialize(self.view(v)) for v in op.operands)
+    target = _target(self, op, lhs, rhs)
+    if target is None:
+        return
     free = [[d for d in range(len(v.shape)) if d not in batch and d not in contract] for v, batch, contract in
             ((lhs, a["lhs_batch"], a["lhs_contract"]), (rhs, a["rhs_batch"], a["rhs_contract"]))]
     nb, nm, nn, nk = len(a["lhs_batch"]), len(free[0]), len(free[1]), len(a["lhs_contract"])
@@ -60,14 +65,9 @@ def convolution(self, op):
     """After ``passes.expand``: no padding, no lhs dilation, no reversal. The contracted dims are window and in-feature."""
     a = op.attributes
     lhs, rhs = (self.materialize(self.view(v)) for v in op.operands)
-    target = self.destination(op.result, [])
-    if target.size and any(v.buffer.owner is target.buffer.owner for v in (lhs, rhs)):
-        target = self.fresh(op.result.type)
-    self.bind(op.result, target)
-    if target.size == 0:
-        return None
-    if lhs.size == 0 or rhs.size == 0:
-        return _clear(self, op, target)
+    target = _target(self, op, lhs, rhs)
+    if target is None:
+        return
     (ln, lc, *ls), (ro, ri, *rs), (on, of, *os) = a["lhs_spec"], a["rhs_spec"], a["out_spec"]
     fg, bg = a["feature_groups"], a["batch_groups"]
     groups = fg * bg

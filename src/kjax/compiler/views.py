@@ -6,6 +6,7 @@ a buffer, whose elements are the positions themselves.
 """
 
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from kjax.isa import dtypes
 
@@ -63,10 +64,7 @@ class View:
 
     @property
     def size(self):
-        n = 1
-        for d in self.shape:
-            n *= d
-        return n
+        return prod(self.shape)
 
     def broadcast(self, shape, dims):
         """``dims[k]``: the result dim that dim k becomes; a dim of 1 is stretched."""

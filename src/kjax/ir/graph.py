@@ -48,6 +48,7 @@ Regions of ``while`` and ``case`` may use values of the regions around them; the
 """
 
 from dataclasses import dataclass, field
+from math import prod
 
 from kjax.isa import dtypes
 
@@ -68,10 +69,7 @@ class Type:
 
     @property
     def size(self):
-        n = 1
-        for d in self.shape:
-            n *= d
-        return n
+        return prod(self.shape)
 
     @property
     def info(self):
