@@ -13,9 +13,9 @@ import tempfile
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "engine"))
-from engine import Program  # noqa: E402
 from programs import Builder, load, store  # noqa: E402
 
+from engine import Program  # noqa: E402
 from kjax.bytecode import program as p  # noqa: E402
 
 CPU = sys.argv[1] if len(sys.argv) > 1 else "avx2"

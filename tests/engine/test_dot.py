@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kjax.bytecode import program as p
-from kjax.isa import dtypes
+from programs import Builder
 
 from engine import Program
-from programs import Builder
+from kjax.bytecode import program as p
+from kjax.isa import dtypes
 
 DTYPES = ("f32", "f64", "i32", "i64", "u32", "u64", "c64", "c128")
 CPUS = ("scalar", "avx2", "avx512")

@@ -6,11 +6,11 @@ import threading
 
 import numpy as np
 import pytest
-from engine import ALL, Buffer, Program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import Builder, load, store
 
+from engine import ALL, Buffer, Program
 from kjax.bytecode import program as p
 
 BOARD_BYTES = 8 + 64 * 64

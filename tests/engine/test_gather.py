@@ -4,12 +4,12 @@ import random
 
 import numpy as np
 import pytest
-from engine import ALL, Program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import run_body
 from programs import Builder, strides_of
 
+from engine import ALL, Program
 from kjax.bytecode import program as p
 from kjax.isa import dtypes
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from engine import ALL, Failed, Program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import Builder, load, store
 
+from engine import ALL, Failed, Program
 from kjax.bytecode import program as p
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kjax.bytecode import program as p
-from kjax.isa import dtypes
+from programs import Builder, strides_of
 
 from engine import Program
-from programs import Builder, strides_of
+from kjax.bytecode import program as p
+from kjax.isa import dtypes
 
 KEYS = [t.name for t in dtypes.DTYPES if not t.is_complex]
 PAYLOADS = ("i1", "i16", "f32", "i64", "c128")

@@ -4,12 +4,11 @@ import gc
 import threading
 import weakref
 
+import handmade as images
 import numpy as np
 import pytest
 
 from kjax import _engine
-
-import handmade as images
 
 LEAVES = ["tuple", "*", "*"]
 

@@ -2,12 +2,11 @@
 
 import ctypes
 
+import handmade as images
 import pytest
 
 from kjax import config, errors
 from kjax.bytecode import library
-
-import handmade as images
 
 SPELLINGS = {
     "grad": "grad",

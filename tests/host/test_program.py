@@ -4,14 +4,13 @@ import signal
 import threading
 import time
 
+import handmade as images
 import ml_dtypes
 import numpy as np
 import pytest
 
 from kjax import _engine, errors
 from kjax.runtime.embedded import Embedded
-
-import handmade as images
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ a cluster can run as a whole. Greedy, in program order.
 import heapq
 from dataclasses import dataclass, field
 
-from kjax.isa import dtypes, ops
+from kjax.isa import ops
 
 VIEWS = {"broadcast_in_dim", "reshape", "transpose", "slice", "reverse", "window", "constant", "iota"}
 MAX_MEMBERS = 160

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kjax.bytecode import program as p
 from kjax.compiler import control, data, products
 from kjax.compiler.body import Body, Register, RegisterPressure, finish, outer_scalars
 from kjax.compiler.fuse import VIEWS, Cluster, free_values, partition
