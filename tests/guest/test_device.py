@@ -10,10 +10,20 @@ from pathlib import Path
 import pytest
 
 import kjax
+import kjax._engine
 from kjax.runtime.guest import Guest, initramfs, kernels
 
 SOURCE = Path(kjax.__file__).resolve().parent.parent
-# an editable install would build on import, which a read-only file system does not let it
+# An editable install builds on import, which a read-only file system does not let it: it is told not to, and the
+# engine is handed to the package.
+HANDED = f"""
+import importlib.util, sys
+class Engine:
+    def find_spec(name, path=None, target=None):
+        if name == "kjax._engine":
+            return importlib.util.spec_from_file_location(name, {kjax._engine.__file__!r})
+sys.meta_path.insert(0, Engine)
+"""
 BUILDS = ":".join(str(path) for path in (SOURCE.parent / "build").glob("*"))
 SHARE = ("-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
          "-device", "virtio-9p-pci,fsdev=root,mount_tag=root")  # fmt: skip
@@ -43,7 +53,7 @@ def inside():
     def run(source, *wrapper):
         return port.spawn(
             "/host/bin/busybox", "chroot", "/host", *wrapper, "/usr/bin/env", f"PYTHONPATH={SOURCE}:{Path(__file__).parent}",
-            "PYTHONDONTWRITEBYTECODE=1", f"MESONPY_EDITABLE_SKIP={BUILDS}", f"PATH={os.environ['PATH']}", sys.executable, "-c", source, timeout=300)
+            "PYTHONDONTWRITEBYTECODE=1", f"MESONPY_EDITABLE_SKIP={BUILDS}", f"PATH={os.environ['PATH']}", sys.executable, "-c", HANDED + source, timeout=300)
 
     yield run
     guest.stop()
