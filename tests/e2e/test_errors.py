@@ -83,6 +83,9 @@ def test_an_unsupported_operation_names_itself_and_its_line():
     with pytest.raises(kjax.UnsupportedOpError, match="pure_callback|callback") as caught:
         kjax.compile(lambda x: jax.pure_callback(np.sin, jax.ShapeDtypeStruct(x.shape, x.dtype), x), X)
     assert isinstance(caught.value, NotImplementedError)
+    assert "test_errors.py:" in str(caught.value)
+    with pytest.raises(kjax.UnsupportedOpError, match=r"eigh at .*test_errors.py:\d+"):
+        kjax.compile(lambda x: jnp.linalg.eigvalsh(x @ x.T), X)
 
 
 def test_stablehlo_that_is_none():

@@ -20,14 +20,31 @@ def lower(traced):
     except ValueError as error:
         if "EmitPythonCallback" not in str(error):
             raise
-        raise UnsupportedOpError("a callback into Python (pure_callback, io_callback, jax.debug.callback) cannot be part of a "
-                                 "program: call Python before or after it, or split the function there.") from error
+        where = _where(traced, lambda name: name.endswith("callback"))
+        raise UnsupportedOpError(f"a callback into Python{where} (pure_callback, io_callback, jax.debug.callback) cannot be part "
+                                 "of a program: call Python before or after it, or split the function there.") from error
     except NotImplementedError as error:
         match = _NO_RULE.search(str(error))
         if not match:
             raise
-        raise UnsupportedOpError(f"{match[1]}: JAX has no rule that writes this primitive as StableHLO operations. "
+        where = _where(traced, match[1].__eq__)
+        raise UnsupportedOpError(f"{match[1]}{where}: JAX has no rule that writes this primitive as StableHLO operations. "
                                  "Use another algorithm, or compute it outside of the program.") from error
+
+
+def _where(traced, wanted):
+    """" at file:line (function)" of the first primitive whose name is ``wanted``, or nothing when it is not found."""
+    from jax._src import core, source_info_util
+
+    stack = [(traced.jaxpr.jaxpr, "")]
+    while stack:
+        jaxpr, around = stack.pop()
+        for equation in jaxpr.eqns:
+            here = source_info_util.summarize(equation.source_info) or around  # jax's own frames are left out
+            if wanted(equation.primitive.name):
+                return f" at {here}" if here else ""
+            stack += [(inner, here) for inner in core.jaxprs_in_params(equation.params)]
+    return ""
 
 
 def _enable_donation():
