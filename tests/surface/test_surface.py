@@ -7,7 +7,7 @@ row that says what it lacks must be refused with an error that names it.
 import cases
 import jax
 import pytest
-from table import ROWS
+from rows import ROWS
 
 import kjax
 
