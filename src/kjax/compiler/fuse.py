@@ -8,12 +8,15 @@ a cluster can run as a whole. Greedy, in program order.
 
 import heapq
 from dataclasses import dataclass, field
+from operator import attrgetter
 
+from kjax.compiler.order import Order
 from kjax.isa import ops
 
 VIEWS = {"broadcast_in_dim", "reshape", "transpose", "slice", "reverse", "window", "constant", "iota"}
 MAX_MEMBERS = 160
 MAX_REDUCTIONS = 4
+MAX_SEARCH = 512  # nodes
 SMALL_EXTENT = 32  # a reduction shorter than this runs with strips along the kept dims
 
 _ELEMENTWISE = {o.name for o in ops.OPS if o.form not in ("special", "convert") and o.name != "copy"} | {"convert"}
@@ -36,7 +39,12 @@ class Node:
     first: int
     last: int
     deps: set = field(default_factory=set)
+    users: set = field(default_factory=set)
+    place: int = 0
     emitted: bool = False
+
+
+PLACE = attrgetter("place")
 
 
 @dataclass(eq=False)
@@ -92,34 +100,60 @@ def strips_along_kept(shape, dims):
 
 
 class _Fuser:
+    """Builds the nodes of one region.
+
+    The nodes are kept in an order that puts each after what it depends on, so that a search for a path between two of
+    them stays between their places. Joining operations moves only the nodes that the search has met. One that meets more
+    than ``MAX_SEARCH`` nodes gives up, and what would have been joined stays apart: that keeps the cost linear.
+    """
+
     def __init__(self, region):
         self.node_of = {}  # op -> Node
         self.producer = {}  # value -> op of this region
-        self.nodes = []
+        self.order = Order()
         for at, op in enumerate(region.ops):
             self.add(at, op)
             for value in op.results:
                 self.producer[value] = op
 
+    @property
+    def nodes(self):
+        return list(self.order)
+
     def operand_nodes(self, op):
         values = list(op.operands) + (list(free_values(op)) if op.regions else [])
         return {self.node_of[self.producer[v]] for v in values if v in self.producer}
 
-    def reaches(self, starts, target):
-        """Whether ``target`` is among ``starts`` or their ancestors."""
-        seen, stack = set(), list(starts)
+    def between(self, starts, target):
+        """``starts`` and their ancestors, as far as they are in the order after ``target``, in that order.
+
+        None when ``target`` is among them, or when there are too many of them.
+        """
+        seen = {node for node in starts if node.place >= target.place}
+        stack = list(seen)
         while stack:
             node = stack.pop()
-            if node is target:
-                return True
-            if node in seen or node.last < target.first:
-                continue
-            seen.add(node)
-            stack.extend(node.deps)
-        return False
+            if node is target or len(seen) > MAX_SEARCH:
+                return None
+            fresh = {dep for dep in node.deps if dep.place >= target.place} - seen
+            seen |= fresh
+            stack.extend(fresh)
+        return sorted(seen, key=PLACE)
 
     def may_join(self, deps, cluster):
-        return not self.reaches(deps - {cluster}, cluster)
+        return self.between(deps - {cluster}, cluster) is not None
+
+    def node(self, node, deps):
+        """Put a new node at the end of the order."""
+        self.order.append(node)
+        self.depend(node, deps)
+        return node
+
+    @staticmethod
+    def depend(node, deps):
+        node.deps |= deps
+        for dep in deps:
+            dep.users.add(node)
 
     def add(self, at, op):
         deps = self.operand_nodes(op)
@@ -129,9 +163,7 @@ class _Fuser:
         elif op.name == "reduce" and op.operands[0].type.size:
             cluster = self.join_reduce(at, op, deps)
         if cluster is None:
-            node = Node([op], at, at, deps)
-            self.nodes.append(node)
-            self.node_of[op] = node
+            self.node_of[op] = self.node(Node([op], at, at), deps)
 
     def member_clusters(self, op, shape):
         """Clusters of ``shape`` that produce an operand as a full member."""
@@ -144,10 +176,12 @@ class _Fuser:
         return found
 
     def put(self, cluster, at, op, deps, where):
+        deps = deps - {cluster}
+        self.order.move(self.between(deps, cluster), cluster)
         where.append(op)
         cluster.ops.append(op)
         cluster.last = at
-        cluster.deps |= deps - {cluster}
+        self.depend(cluster, deps)
         self.node_of[op] = cluster
         return cluster
 
@@ -157,22 +191,28 @@ class _Fuser:
             return False
         if len(a.reduces) + len(b.reduces) > MAX_REDUCTIONS:
             return False
-        if self.reaches(a.deps - {b}, b) or self.reaches(b.deps - {a}, a):
-            return False
         if (b in a.deps and b.posts) or (a in b.deps and a.posts):
             return False
+        first, second = sorted((a, b), key=PLACE)
+        moved = self.between(second.deps - {first}, first)
+        if moved is None:
+            return False
+        self.order.move(moved, first)
+        self.order.put(a, first)
+        self.order.remove(b)
         a.first, a.last = min(a.first, b.first), max(a.last, b.last)
-        a.deps = (a.deps | b.deps) - {a, b}
         for name in ("ops", "maps", "reduces", "posts"):
             setattr(a, name, getattr(a, name) + getattr(b, name))
         a.kept = a.kept if a.kept is not None else b.kept
         for op in b.ops:
             self.node_of[op] = a
-        for node in self.nodes:
-            if b in node.deps:
-                node.deps.discard(b)
-                node.deps.add(a)
-        self.nodes.remove(b)
+        for dep in b.deps:
+            dep.users.discard(b)
+        for user in b.users:
+            user.deps.discard(b)
+        self.depend(a, b.deps - {a, b})
+        for user in b.users - {a}:
+            self.depend(user, {a})
         return True
 
     def join_map(self, at, op, deps):
@@ -196,8 +236,7 @@ class _Fuser:
                     and len(cluster.ops) < MAX_MEMBERS
                     and self.post_pays(cluster) and self.may_join(deps, cluster)):
                 return self.put(cluster, at, op, deps, cluster.posts)
-        cluster = Cluster([], at, at, set(), shape=shape)
-        self.nodes.append(cluster)
+        cluster = self.node(Cluster([], at, at, shape=shape), set())
         return self.put(cluster, at, op, deps, cluster.maps)
 
     @staticmethod
@@ -217,8 +256,7 @@ class _Fuser:
         home = next((c for c in homes if len(c.reduces) + n <= MAX_REDUCTIONS and c not in inits
                      and self.may_join(deps, c)), None)
         if home is None:
-            home = Cluster([], at, at, set(), shape=shape)
-            self.nodes.append(home)
+            home = self.node(Cluster([], at, at, shape=shape), set())
         home.kept = kept
         return self.put(home, at, op, deps, home.reduces)
 
@@ -227,27 +265,24 @@ def partition(region):
     """The nodes of a region in an order in which they can be emitted, and the node of each op."""
     fuser = _Fuser(region)
     order = {op: k for k, op in enumerate(region.ops)}
-    for node in fuser.nodes:
+    nodes = fuser.nodes
+    for node in nodes:
         if isinstance(node, Cluster):
             for part in (node.ops, node.maps, node.reduces, node.posts):
                 part.sort(key=order.__getitem__)
-    return _sorted(fuser.nodes), fuser.node_of
+    return _sorted(nodes), fuser.node_of
 
 
 def _sorted(nodes):
     """Topological order; among the ready ones, that whose last operation comes first in the program."""
     waiting = {node: len(node.deps) for node in nodes}
-    users = {node: [] for node in nodes}
-    for node in nodes:
-        for dep in node.deps:
-            users[dep].append(node)
     ready = [(node.last, k, node) for k, node in enumerate(nodes) if not waiting[node]]
     heapq.heapify(ready)
     out, serial = [], len(nodes)
     while ready:
         node = heapq.heappop(ready)[2]
         out.append(node)
-        for user in users[node]:
+        for user in node.users:
             waiting[user] -= 1
             if not waiting[user]:
                 serial += 1
