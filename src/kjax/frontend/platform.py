@@ -21,8 +21,12 @@ def lower(traced):
         if "EmitPythonCallback" not in str(error):
             raise
         where = _where(traced, lambda name: name.endswith("callback"))
-        raise UnsupportedOpError(f"a callback into Python{where} (pure_callback, io_callback, jax.debug.callback) cannot be part "
-                                 "of a program: call Python before or after it, or split the function there.") from error
+        advice = "call Python before or after it, or split the function there."
+        if "equinox" in where:
+            advice += (" Checks of equinox (eqx.error_if) become NaN in the result, without a callback, when EQX_ON_ERROR=nan "
+                       "is in the environment before equinox is imported.")
+        raise UnsupportedOpError(f"a callback into Python{where} (pure_callback, io_callback, jax.debug.callback) cannot be "
+                                 f"part of a program: {advice}") from error
     except NotImplementedError as error:
         match = _NO_RULE.search(str(error))
         if not match:
