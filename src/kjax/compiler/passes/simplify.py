@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kjax.compiler.passes.algebra import simpler
 from kjax.ir.graph import Type
 from kjax.ir.rewrite import Rewriter
 from kjax.ir.scalar import apply_elementwise, splat
@@ -90,6 +91,9 @@ class _Unique(Rewriter):
         replaced = _empty(region, op) or _unit_reduce(region, op)
         if replaced is not None:
             return replaced
+        cheaper = simpler(region, op)
+        if cheaper is not None:
+            return [cheaper]
         key = _key(op)
         if key is None:
             return None

@@ -1,0 +1,105 @@
+"""Algebra that changes no bit of a result: what gradients leave behind (times one, minus a negation), and arithmetic on
+constants. Float rules hold for every value, signed zeros, infinities and NaN included; none reorders or drops a rounding."""
+
+import numpy as np
+
+from kjax.ir.graph import Type
+from kjax.ir.scalar import splat
+
+# operations on two constants that NumPy rounds (or wraps) as the engine does
+_FOLDED = {"neg": np.negative, "add": np.add, "sub": np.subtract, "mul": np.multiply}
+_FOLDED_DTYPES = {"f32", "f64", "i32", "i64", "u32", "u64"}
+_FLOATS = {"f32", "f64", "f16", "bf16"}
+_INTEGERS = {"i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"}
+
+
+def constant_of(value):
+    """The one number that ``value`` holds everywhere, as a NumPy scalar, or None where it is not known to."""
+    op = value.op
+    while op is not None and op.name in ("broadcast_in_dim", "reshape"):
+        op = op.operands[0].op
+    if op is None or op.name != "constant":
+        return None
+    array = np.asarray(op.attributes["value"])
+    if array.size == 1 or (array.size and not any(array.strides)):
+        return array.reshape(-1)[0]
+    return None
+
+
+def _is(value, number):
+    """Whether ``value`` is ``number`` everywhere; zeros with the same sign."""
+    known = constant_of(value)
+    return known is not None and known == number and np.signbit(known) == np.signbit(number)
+
+
+def _negated(value):
+    return value.op.operands[0] if value.op is not None and value.op.name == "neg" else None
+
+
+def _fold(region, op):
+    if op.name not in _FOLDED or op.result.dtype not in _FOLDED_DTYPES or not op.result.type.size:
+        return None
+    numbers = [constant_of(v) for v in op.operands]
+    if any(n is None for n in numbers):
+        return None
+    with np.errstate(all="ignore"):
+        number = _FOLDED[op.name](*(np.asarray(n).reshape(1) for n in numbers)).reshape(())
+    scalar = region.add("constant", [], Type(op.result.dtype), source=op.source, value=number)
+    return scalar if not op.result.shape else splat(region, scalar, op.result.shape, op.source)
+
+
+def _product(region, op, x, y):
+    for a, b in ((x, y), (y, x)):
+        if _is(b, 1):
+            return a
+        if op.result.dtype in _FLOATS and _is(b, -1):
+            return region.add("neg", [a], op.result.type, source=op.source)
+    a, b = _negated(x), _negated(y)
+    if a is not None and b is not None:
+        return region.add("mul", [a, b], op.result.type, source=op.source)
+    return None
+
+
+def _sum(region, op, x, y):
+    zero = -0.0 if op.result.dtype in _FLOATS else 0
+    for a, b in ((x, y), (y, x)):
+        if _is(b, zero):
+            return a
+        if _negated(b) is not None:
+            return region.add("sub", [a, _negated(b)], op.result.type, source=op.source)
+    return None
+
+
+def _difference(region, op, x, y):
+    if _is(y, 0):
+        return x
+    if _negated(y) is not None:
+        return region.add("add", [x, _negated(y)], op.result.type, source=op.source)
+    return None
+
+
+def _quotient(region, op, x, y):
+    if _is(y, 1):
+        return x
+    number = constant_of(y)
+    if number is None or op.result.dtype not in ("f32", "f64"):
+        return None
+    mantissa, exponent = np.frexp(number)
+    if abs(mantissa) != 0.5 or abs(exponent) > 100:  # a power of two: its reciprocal is exact
+        return None
+    scalar = region.add("constant", [], Type(op.result.dtype), source=op.source, value=np.asarray(1 / number, number.dtype))
+    factor = scalar if not op.result.shape else splat(region, scalar, op.result.shape, op.source)
+    return region.add("mul", [x, factor], op.result.type, source=op.source)
+
+
+_RULES = {"mul": _product, "add": _sum, "sub": _difference, "div": _quotient}
+
+
+def simpler(region, op):
+    """A value with the same bits as the result of ``op`` that costs less, appended to ``region`` as needed, or None."""
+    if op.name == "neg":
+        return _negated(op.operands[0]) if _negated(op.operands[0]) is not None else _fold(region, op)
+    if op.name not in _RULES or op.result.dtype not in _FLOATS | _INTEGERS:
+        return None
+    folded = _fold(region, op)
+    return folded if folded is not None else _RULES[op.name](region, op, *op.operands)

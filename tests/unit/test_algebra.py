@@ -1,0 +1,50 @@
+"""Algebra on the graph: what is removed, and that no bit changes for any value."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import kjax
+
+EDGES = np.array([0.0, -0.0, 1.5, -2.25, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 3e38], np.float32)
+RULES = {  # function, the arithmetic that is left of it
+    "times one": (lambda x: x * 1.0, ()), "one times": (lambda x: 1.0 * x, ()), "over one": (lambda x: x / 1.0, ()),
+    "times minus one": (lambda x: x * -1.0, ("neg",)), "minus zero added": (lambda x: x + -0.0, ()),
+    "zero taken away": (lambda x: x - 0.0, ()), "negated twice": (lambda x: -(-x), ()),
+    "minus a negation": (lambda x: (x * x) - (-x), ("mul", "add")), "plus a negation": (lambda x: x * x + -x, ("mul", "sub")),
+    "two negations": (lambda x: -x * -abs(x), ("abs", "mul")), "over four": (lambda x: x / 4.0, ("mul",)),
+    # these would change a bit, or a zero's sign
+    "zero added": (lambda x: x + 0.0, ("add",)), "zero minus": (lambda x: 0.0 - x, ("sub",)),
+    "times zero": (lambda x: x * 0.0, ("mul",)), "over three": (lambda x: x / 3.0, ("div",)), "minus itself": (lambda x: x - x, ("sub",)),
+}
+
+
+def arithmetic(program):
+    lines = (line.split("=") for line in program.as_text().splitlines() if " = " in line and "f32" in line)
+    ops = [right.split()[0].removesuffix(".f32") for left, right in lines if left.strip().startswith("r")]
+    return sorted(op for op in ops if op not in ("load", "store"))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule(name):
+    function, left = RULES[name]
+    program = kjax.compile(function, EDGES)
+    assert arithmetic(program) == sorted(left)
+    with np.errstate(all="ignore"):
+        got, want = np.asarray(program(EDGES)), function(EDGES)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    there = ~np.isnan(want)
+    np.testing.assert_array_equal(got[there].view(np.uint32), want[there].view(np.uint32))
+
+
+def test_constants_are_folded():
+    program = kjax.compile(lambda x: x * (jnp.full((), 3.0) * 2 - 1) + -jnp.full((10,), 2.0), EDGES)
+    assert arithmetic(program) == ["add", "mul"]
+    x = EDGES[:-1]
+    np.testing.assert_array_equal(program(EDGES)[:-1], x * np.float32(5) + np.float32(-2))
+
+
+def test_integers():
+    x = np.array([0, 1, -1, 2**31 - 1, -2**31], np.int32)
+    program = kjax.compile(lambda x: (x * 1 + 0) - (-x), x)
+    np.testing.assert_array_equal(program(x), x + x)
