@@ -105,9 +105,7 @@ static PyObject *output_in_place(struct program *program, struct kjx_frame *fram
 
 static PyObject *new_output(const struct signature *want, bool stacked)
 {
-	Py_INCREF(want->type);
-	return PyArray_NewFromDescr(&PyArray_Type, want->type, want->rank + stacked, want->stacked + !stacked, NULL, NULL,
-				    0, NULL);
+	return kjx_new_result(want->type, want->rank + stacked, want->stacked + !stacked);
 }
 
 /* point the lanes' output @number at @data; what it updates is copied there, unless it is there already */

@@ -113,7 +113,7 @@ PyMODINIT_FUNC PyInit__engine(void)
 	PyObject *module;
 
 	import_array();
-	if (read_types() < 0)
+	if (PyType_Ready(&kjx_buffer_type) < 0 || read_types() < 0)
 		return NULL;
 	module = PyModule_Create(&definition);
 	if (module && (PyModule_AddType(module, &kjx_program_type) < 0 ||

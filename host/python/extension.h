@@ -6,6 +6,7 @@
  *	program_type.c	Program: open, facts, close
  *	call.c		program(*arrays) and Program.run(): the frame, the outputs, the run
  *	arguments.c	from a Python object to the bytes of an input
+ *	results.c	the arrays that calls return
  *	dispatch.c	Dispatch: pytrees in, program, pytrees out
  *	raise.c		statuses as kjax.errors
  */
@@ -59,7 +60,7 @@ struct account {
 /* an int of at least 0, or None (leaves *value alone); false with an exception */
 bool kjx_read_size(PyObject *object, u64 *value);
 
-extern PyTypeObject kjx_program_type, kjx_account_type, kjx_dispatch_type;
+extern PyTypeObject kjx_program_type, kjx_account_type, kjx_dispatch_type, kjx_buffer_type;
 extern PyArray_Descr *kjx_types[KJX_DTYPE_COUNT];
 
 /* raise.c: both return NULL with an exception set */
@@ -91,6 +92,11 @@ static inline bool kjx_dims_match(PyArrayObject *array, const npy_intp *dims, in
 			return false;
 	return true;
 }
+
+/** kjx_new_result - an array for a result, its content undefined; the memory of a large one is recycled
+ * Return: a new reference, or NULL with MemoryError set
+ */
+PyObject *kjx_new_result(PyArray_Descr *type, int rank, const npy_intp *dims);
 
 /* call.c: one call with every lane's arguments in @args; returns a tuple of new arrays */
 PyObject *kjx_call(PyObject *self, PyObject *const *args, size_t n, PyObject *keywords);

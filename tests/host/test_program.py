@@ -267,3 +267,16 @@ def test_close_during_a_run_waits_for_its_end():
 def test_devices():
     devices = Embedded().devices()
     assert devices and all(d.usable and d.kind == "cpu" and "scalar" in d.features for d in devices)
+
+
+def test_the_memory_of_large_results_is_recycled():
+    program = _engine.Program(images.elementwise("add", (100_000,)))
+    x = np.ones(100_000, np.float32)
+    (first,) = program(x, x)
+    at, kept = first.ctypes.data, first[10:]
+    (second,) = program(x, x)
+    assert second.ctypes.data != at, "a view still holds the first result"
+    del first, kept
+    (third,) = program(x, x + 1)
+    assert third.ctypes.data == at
+    assert third.flags.writeable and third.flags.aligned and (third == 3).all() and (second == 2).all()
