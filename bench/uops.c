@@ -14,6 +14,7 @@
 #include "cpu.h"
 
 #define N 256
+#define CALLS 400	/* between two looks at the clock, which costs as much as several calls */
 
 static const struct {
 	const char *name;
@@ -67,12 +68,12 @@ static double measure(kjx_uop_fn *fn, void *dst, const void *a, const void *b)
 {
 	double best = 1e30;
 
-	for (u32 run = 0; run < 300; run++) {
+	for (u32 run = 0; run < 100; run++) {
 		double start = now(), took;
 
-		for (u32 i = 0; i < 20; i++)
+		for (u32 i = 0; i < CALLS; i++)
 			fn(dst, a, b, a, N);
-		took = (now() - start) / 20 / N;
+		took = (now() - start) / CALLS / N;
 		best = took < best ? took : best;
 	}
 	return best;

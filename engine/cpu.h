@@ -16,6 +16,7 @@ struct kjx_cpu {
 	const char *name;
 	u32 needs;				/* KJX_CPU_HAS_* */
 	kjx_uop_fn *const *uops;		/* by code, KJX_UOP_CODES entries, NULL where isa/ops.py has no row */
+	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
 	/* strided moves of elements of 1 << log2_size bytes: a run of n elements, byte strides */
 	void (*move)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 n, u32 log2_size);
 	/* iota: dst[i] = first + i * step, as i32 or i64 */

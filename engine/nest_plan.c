@@ -392,6 +392,8 @@ static void decode_phase(struct decoder *d, struct kjx_phase *phase, u32 uop, u3
 			s->def[value].last = KJX_LIVE_OUT;
 		}
 	}
+	if (d->shape.lanes > 1 && phase != &d->plan->combine)
+		kjx_ssa_pairs(s, first);
 	place(d, first, post);
 	if (phase == &d->plan->combine)
 		pin(d, first);

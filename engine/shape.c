@@ -155,7 +155,7 @@ u64 kjx_nest_link_bytes(const struct kjx_image *image, const struct kjx_nest *in
 u64 kjx_nest_scratch(const struct kjx_image *image, const struct kjx_nest *insn)
 {
 	u32 log2 = kjx_uops_log2(image->uops + insn->body, (u32)uops_of(insn));
-	u64 slots = insn->n_regs + 1ull + 2ull * insn->n_acc + insn->n_operands;
+	u64 slots = insn->n_regs + 1ull + KJX_PAIR_SLOTS + 2ull * insn->n_acc + insn->n_operands;
 	struct kjx_shape shape;
 
 	kjx_nest_shape(image, insn, &shape);

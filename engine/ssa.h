@@ -11,6 +11,7 @@
 
 #define KJX_LIVE_OUT 0xffff	/* as last use: after the phase */
 #define KJX_NO_SLOT 0xffff
+#define KJX_PAIR_SLOTS 4	/* that pairs may take beyond the registers of a program */
 
 struct kjx_def {
 	u16 last;		/* micro-operation that reads it last, or KJX_LIVE_OUT */
@@ -42,7 +43,7 @@ struct kjx_ssa {
 	struct kjx_def *def;
 	u32 n_micro, n_def, slots;
 	u16 reg[KJX_MAX_REGISTERS];
-	u8 busy[KJX_MAX_REGISTERS + 2 * KJX_MAX_ACCUMULATORS + 4];
+	u8 busy[KJX_MAX_REGISTERS + 2 * KJX_MAX_ACCUMULATORS + 4 + KJX_PAIR_SLOTS];
 };
 
 static inline u32 kjx_log2_size(u32 dtype)
@@ -61,6 +62,9 @@ void kjx_ssa_uop(struct kjx_ssa *s, const struct kjx_uop *u);
 
 /* give slots to what the micro-operations [first, n_micro) define */
 void kjx_ssa_slots(struct kjx_ssa *s, u32 first);
+
+/* one routine instead of two (pairs.def), for the micro-operations [first, n_micro); before slots are given */
+void kjx_ssa_pairs(struct kjx_ssa *s, u32 first);
 
 /* log2 of the largest element that @n micro-operations from @u on define */
 u32 kjx_uops_log2(const struct kjx_uop *u, u32 n);

@@ -8,7 +8,7 @@ from kjax.compiler.fuse import strips_along_kept
 from kjax.errors import LimitError
 from kjax.isa import dtypes, limits
 
-STRIP_BYTES = 16384  # registers of one strip together: about half of a first-level cache
+STRIP_BYTES = 32768  # registers of one strip together: many of them are only pointers into tensors, or share a slot
 
 
 class Operands:
