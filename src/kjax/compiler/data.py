@@ -48,15 +48,30 @@ def pad(self, op):
 def concatenate(self, op):
     d = op.attributes["dim"]
     views = [self.view(v) for v in op.operands]
-    target = self.destination(op.result, views)
-    at = 0
+    shape = op.result.shape
+    ranges, at = [], 0
     for view in views:
+        n = view.shape[d]
+        start = [at if k == d else 0 for k in range(len(shape))]
+        ranges.append((start, [at + n if k == d else m for k, m in enumerate(shape)]))
+        at += n
+    target = _assembled(self, op, views, ranges) or self.destination(op.result, views)
+    for view, (start, limit) in zip(views, ranges):
         if view.size:
-            start = [at if k == d else 0 for k in range(len(target.shape))]
-            limit = [at + view.shape[d] if k == d else n for k, n in enumerate(target.shape)]
-            self.copy(view, target.slice(start, limit, [1] * len(start)), self.program.source(op))
-        at += view.shape[d] if view.shape else 0
+            self.copy(view, target.slice(start, limit, [1] * len(shape)), self.program.source(op))
     self.bind(op.result, target)
+
+
+def _assembled(self, op, views, ranges):
+    """The wanted place, when the operands that lie in it were computed in their slots; else None."""
+    hint = self.hints.get(op.result)
+    if hint is None or not hint.exclusive:
+        return None
+    for view, (start, limit) in zip(views, ranges):
+        here = view.buffer is not None and view.buffer.owner is hint.view.buffer.owner
+        if here and view.size and not view.same_place(hint.view.slice(start, limit, [1] * len(start))):
+            return None
+    return hint.view
 
 
 def _index(self, view, batch, limit, step):

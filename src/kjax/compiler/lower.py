@@ -14,7 +14,7 @@ from kjax.compiler import control, data, products
 from kjax.compiler.body import Body, Register, RegisterPressure, finish, outer_scalars
 from kjax.compiler.fuse import VIEWS, Cluster, free_values, partition
 from kjax.compiler.nest import Operands, map_nest, reduce_nest
-from kjax.compiler.views import Buffer, View, dense
+from kjax.compiler.views import Buffer, View, apart, dense
 from kjax.errors import UnsupportedOpError
 from kjax.isa import dtypes, limits
 
@@ -187,7 +187,7 @@ class RegionLowering:
     def spread_hints(self):
         """Carry wanted places backwards: what is only transposed, reshaped or concatenated is computed in its final place."""
         for op in reversed(self.region.ops):
-            if op.name in ("transpose", "reshape"):
+            if op.name in ("transpose", "reshape", "reverse"):
                 hint, value = self.hints.get(op.result), op.operands[0]
                 if hint is None or len(self.users[value]) != 1 or value in self.hints:
                     continue
@@ -195,6 +195,8 @@ class RegionLowering:
                 if op.name == "transpose":
                     inverse = sorted(range(len(view.shape)), key=op.attributes["permutation"].__getitem__)
                     self.hints[value] = Hint(view.transpose(inverse), hint.exclusive)
+                elif op.name == "reverse":
+                    self.hints[value] = Hint(view.reverse(op.attributes["dims"]), hint.exclusive)
                 elif (reshaped := view.reshape(value.shape)) is not None:
                     self.hints[value] = Hint(reshaped, hint.exclusive)
             elif op.name == "concatenate" and op.result.type.size:
@@ -342,11 +344,9 @@ class RegionLowering:
         for op in members:
             if self.needed(op.result, inside):
                 places.append((op.result, self.destination(op.result, views.values())))
-        taken = []
         for k, (value, place) in enumerate(places):  # two results never share memory
-            if place.buffer.owner in taken:
+            if not all(apart(place, other) for _, other in places[:k]):
                 places[k] = (value, self.fresh(value.type))
-            taken.append(places[k][1].buffer.owner)
         for value, place in places:
             body.store(operands.add(place), registers[value])
         uops, n = finish(body)

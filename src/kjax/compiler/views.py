@@ -130,5 +130,18 @@ class View:
                 and all(d == 1 or s == o for d, s, o in zip(self.shape, self.strides, other.strides)))
 
 
+def apart(a, b):
+    """Whether two views of memory share no bytes, from the lowest to the highest that each reaches (what the verifier asks)."""
+    if a.buffer is None or b.buffer is None or a.buffer.owner is not b.buffer.owner:
+        return True
+    reach = []
+    for v in (a, b):
+        size = dtypes.BY_NAME[v.dtype].size
+        low = v.offset + sum((d - 1) * s for d, s in zip(v.shape, v.strides) if s < 0)
+        high = v.offset + sum((d - 1) * s for d, s in zip(v.shape, v.strides) if s > 0)
+        reach.append((low * size, (high + 1) * size))
+    return reach[0][1] <= reach[1][0] or reach[1][1] <= reach[0][0]
+
+
 def dense(buffer, shape):
     return View(buffer, buffer.dtype, tuple(shape), dense_strides(shape))
