@@ -21,6 +21,8 @@ kjx_static_assert(sizeof(struct kjx_gather) == 24);
 kjx_static_assert(sizeof(struct kjx_index) == 32);
 kjx_static_assert(sizeof(struct kjx_sort) == 32);
 kjx_static_assert(sizeof(struct kjx_exchange) == 32);
+kjx_static_assert(sizeof(struct kjx_value) == 8);
+kjx_static_assert(sizeof(struct kjx_trace) == 24);
 
 enum section { TENS, ARGS, CODE, BODY, CNST, META, SHLO, SIGN };
 

@@ -21,9 +21,11 @@ struct kjx_plan;
 /** struct kjx_limits - what a program may need at most; zero fields mean "as far as the format goes"
  * @memory:	bytes of plan + lanes * arena
  * @cost:	work units of one run (loops without a bound count once)
+ * @no_calls:	1: refuse programs that call their host (KJX_TRACE_CALL)
  */
 struct kjx_limits {
 	u64 memory, cost;
+	u32 no_calls, zero;
 };
 
 /** struct kjx_log - where a refusal explains itself
@@ -44,12 +46,13 @@ struct kjx_log {
  * @cost_is_open: 1 when a loop without a trip bound is in it: fuel bounds such a run
  * @flops:	arithmetic operations of one run, counted like @cost
  * @n_inputs, @n_outputs, @n_instructions, @lanes: as named
+ * @n_traces, @n_calls: instructions that stop for the host, and those of them that are calls
  * @failed_at:	on refusal, the instruction (its number), else 0xffffffff
  */
 struct kjx_facts {
 	u64 plan_bytes, arena_bytes, constant_bytes, input_bytes, output_bytes;
 	u64 cost, flops;
-	u32 cost_is_open, n_inputs, n_outputs, n_instructions, lanes, failed_at;
+	u32 cost_is_open, n_inputs, n_outputs, n_instructions, lanes, n_traces, n_calls, failed_at;
 };
 
 /** kjx_verify - decide whether an image may run
@@ -125,10 +128,34 @@ void kjx_start(struct kjx_vm *vm, const struct kjx_plan *plan, void *arena, u8 *
  * A unit is roughly one element through one micro-operation, or one multiply-add; the engine looks at the
  * budget after every strip batch or tile (at most some tens of thousands of units apart).
  * Context: vector registers must be usable; no sleeping, no locks, no faults if the buffers are resident.
- * Return: KJX_OK when finished, KJX_AGAIN, KJX_WAITING, or a run-time status (96 ...). After those last
+ * Return: KJX_OK when finished, KJX_AGAIN, KJX_WAITING, KJX_ASKING, or a run-time status (96 ...). After those last
  * the vm is over; the plan and the arena stay usable for the next run.
  */
 enum kjx_status kjx_run(struct kjx_vm *vm, u64 budget);
+
+/** kjx_asked - the trace at which kjx_run() returned KJX_ASKING
+ * The host reads the inputs, writes the outputs if there are any, and calls kjx_run() again. It may do so at any later time, or
+ * never. Values follow the fixed part: kjx_value_first(), kjx_value_next().
+ */
+const struct kjx_trace *kjx_asked(const struct kjx_vm *vm);
+
+/** kjx_asked_at - where value @number (inputs, then outputs) of that trace is; NULL when it has no bytes. Any context. */
+u8 *kjx_asked_at(const struct kjx_vm *vm, u32 number);
+
+static inline const struct kjx_value *kjx_value_first(const struct kjx_trace *t)
+{
+	return (const struct kjx_value *)(t + 1);
+}
+
+static inline const u64 *kjx_value_dims(const struct kjx_value *v)
+{
+	return (const u64 *)(v + 1);
+}
+
+static inline const struct kjx_value *kjx_value_next(const struct kjx_value *v)
+{
+	return (const struct kjx_value *)(kjx_value_dims(v) + v->rank);
+}
 
 /** kjx_cpu_select - the best table for this processor, or the one named ("scalar", "avx2", "avx512")
  * @features:	KJX_CPU_HAS_* bits that the host found usable (processor and operating system)

@@ -245,4 +245,27 @@ struct kjx_exchange {
 	u32 zero, source;
 };
 
+/** struct kjx_value - an array that a trace hands over; @rank u64 dims follow
+ * @tensor:	dense, used whole: its bytes are those of an array of these dims; or KJX_NO_TENSOR where a dim is zero
+ * @dtype:	KJX_DTYPE_*, the tensor's
+ */
+struct kjx_value {
+	u32 tensor;
+	u8 dtype, rank;
+	u16 zero;
+};
+
+/** struct kjx_trace - opcode trace: the run stops until the host has taken the values (engine.h, kjx_asked())
+ * @site:	which of META's sites this is; a number for the host, not looked at
+ * @n_inputs, @n_outputs: values, at most KJX_MAX_TRACE_VALUES of each; a print has no outputs
+ * @kind:	KJX_TRACE_*
+ * followed by the inputs, then the outputs { struct kjx_value, u64 dims[rank] }. An output overlaps no other value.
+ */
+struct kjx_trace {
+	struct kjx_insn insn;
+	u32 site, source;
+	u16 n_inputs, n_outputs;
+	u32 kind;
+};
+
 #endif

@@ -77,6 +77,8 @@ u64 kjx_plan_insn_bytes(const struct kjx_image *image, const struct kjx_insn *in
 		return kjx_align_up(kjx_sort_plan_bytes(image, p), 8);
 	case KJX_OPCODE_EXCHANGE:
 		return kjx_exchange_plan_bytes(image, p);
+	case KJX_OPCODE_TRACE:
+		return kjx_trace_plan_bytes(image, p);
 	case KJX_OPCODE_DO:
 	case KJX_OPCODE_CASE:
 		return control_bytes(p);
@@ -130,6 +132,9 @@ u64 kjx_plan_insn_cost(const struct kjx_image *image, const struct kjx_insn *ins
 		break;
 	case KJX_OPCODE_EXCHANGE:
 		cost = kjx_exchange_cost(image, p);
+		break;
+	case KJX_OPCODE_TRACE:
+		cost = kjx_trace_cost(image, p);
 		break;
 	}
 	return kjx_sat_add(cost, 1);	/* each step counts one */
@@ -217,6 +222,9 @@ static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *s
 		break;
 	case KJX_OPCODE_EXCHANGE:
 		step->plan = kjx_exchange_build(b, p);
+		break;
+	case KJX_OPCODE_TRACE:
+		step->plan = kjx_trace_build(b, p);
 		break;
 	case KJX_OPCODE_WHILE:
 	case KJX_OPCODE_CASE:

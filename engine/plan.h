@@ -214,4 +214,10 @@ u64 kjx_exchange_cost(const struct kjx_image *image, const struct kjx_exchange *
 const struct kjx_exchange_plan *kjx_exchange_build(struct kjx_builder *b, const struct kjx_exchange *insn);
 enum kjx_status kjx_exchange_run(struct kjx_slice *s, const struct kjx_exchange_plan *p);
 
+struct kjx_trace_plan;
+u64 kjx_trace_plan_bytes(const struct kjx_image *image, const struct kjx_trace *insn);
+u64 kjx_trace_cost(const struct kjx_image *image, const struct kjx_trace *insn);
+const struct kjx_trace_plan *kjx_trace_build(struct kjx_builder *b, const struct kjx_trace *insn);
+enum kjx_status kjx_trace_run(struct kjx_slice *s, const struct kjx_trace_plan *p);
+
 #endif

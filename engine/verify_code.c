@@ -89,6 +89,8 @@ static u32 fixed_bytes(u32 opcode)
 		return sizeof(struct kjx_insn);
 	case KJX_OPCODE_EXCHANGE:
 		return sizeof(struct kjx_exchange);
+	case KJX_OPCODE_TRACE:
+		return sizeof(struct kjx_trace);
 	}
 	return 0;
 }
@@ -220,6 +222,8 @@ static kjx_noinline enum kjx_status verify_insn(struct walk *w, const struct kjx
 		return kjx_verify_sort(w->v, (const void *)insn);
 	case KJX_OPCODE_EXCHANGE:
 		return kjx_verify_exchange(w->v, (const void *)insn);
+	case KJX_OPCODE_TRACE:
+		return kjx_verify_trace(w->v, (const void *)insn);
 	case KJX_OPCODE_WHILE:
 		return verify_while(w, (const void *)insn);
 	case KJX_OPCODE_DO:

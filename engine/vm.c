@@ -3,8 +3,8 @@
  * The interpreter: steps one after the other, in slices.
  *
  * Invariants between steps: vm->at[] is zero; vm->region[d].trips counts the iterations of the while at depth d. A
- * handler that returns KJX_AGAIN or KJX_WAITING is called again for the same step with vm->at[] and its scratch as
- * it left them. Work is counted at the same places however a run is sliced, so running out of fuel is reproducible.
+ * handler that returns KJX_AGAIN, KJX_WAITING or KJX_ASKING is called again for the same step with vm->at[] and its
+ * scratch as it left them. Work is counted at the same places however a run is sliced, so running out of fuel is reproducible.
  */
 #include "nest.h"
 
@@ -56,6 +56,8 @@ static enum kjx_status run_long(struct kjx_slice *s, const struct kjx_step *step
 		return kjx_scatter_run(s, step->plan);
 	case KJX_OPCODE_SORT:
 		return kjx_sort_run(s, step->plan);
+	case KJX_OPCODE_TRACE:
+		return kjx_trace_run(s, step->plan);
 	default:
 		return kjx_exchange_run(s, step->plan);
 	}
@@ -151,7 +153,7 @@ enum kjx_status kjx_run(struct kjx_vm *vm, u64 budget)
 		if (status == KJX_AGAIN && !vm->fuel)
 			status = KJX_OUT_OF_FUEL;
 	}
-	if (status > KJX_WAITING)
+	if (status > KJX_ASKING)
 		vm->status = status;
 	return status;
 }

@@ -8,13 +8,31 @@
 #define SLICE (1u << 22)		/* units: some milliseconds */
 #define SLICE_DEADLINE (1u << 17)	/* units between two looks at the clock */
 
+enum kjx_status kjx_slice_run(struct kjx_vm *vm, u64 budget, const struct kjx_run *run)
+{
+	enum kjx_status status = kjx_run(vm, budget);
+
+	while (kjx_unlikely(status == KJX_ASKING)) {
+		if (run->ask)
+			status = run->ask(run->ask_data, vm);
+		else
+			status = kjx_asked(vm)->kind == KJX_TRACE_CALL ? KJX_HOST_FAILED : KJX_OK;
+		if (status != KJX_OK)
+			return status;
+		if (run->deadline && kjx_now() >= run->deadline)
+			return KJX_DEADLINE;
+		status = kjx_run(vm, budget);
+	}
+	return status;
+}
+
 static enum kjx_status in_slices(struct kjx_vm *vm, const struct kjx_run *run)
 {
 	u64 slice = run->deadline ? SLICE_DEADLINE : SLICE;
 	enum kjx_status status;
 
 	for (;;) {
-		status = kjx_run(vm, slice);
+		status = kjx_slice_run(vm, slice, run);
 		if (status == KJX_WAITING)
 			return KJX_LANE_FAILED;	/* one lane has nobody to wait for */
 		if (status != KJX_AGAIN)
@@ -34,6 +52,6 @@ enum kjx_status kjx_execute(struct kjx_frame *frame, const struct kjx_run *run)
 		return kjx_execute_lanes(frame, run);
 	kjx_start(frame->vms, program->plan, frame->arenas, frame->inputs, frame->outputs, NULL, 0, run->fuel);
 	if (program->small)
-		return kjx_run(frame->vms, ~0ull);
+		return kjx_slice_run(frame->vms, ~0ull, run);
 	return in_slices(frame->vms, run);
 }

@@ -95,7 +95,7 @@ static void *work(void *data)
 		for (lane = worker->number; lane < lanes; lane += gang->threads) {
 			if (done[lane])
 				continue;
-			status = kjx_run(vm_of(frame, lane), SLICE);
+			status = kjx_slice_run(vm_of(frame, lane), SLICE, gang->run);
 			if (status == KJX_OK)
 				done[lane] = moved = true;
 			else if (status == KJX_AGAIN || status == KJX_WAITING)

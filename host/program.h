@@ -81,12 +81,17 @@ struct kjx_frame {
  * @fuel:	work units for each lane, ~0 = no limit
  * @deadline:	CLOCK_MONOTONIC nanoseconds, 0 = none
  * @poll:	called every few milliseconds on the calling thread; not 0 stops the run with KJX_INTERRUPTED. May be NULL
+ * @ask:	called for each trace, on the thread of its lane: takes the inputs and, for a call, writes the outputs
+ *		(kjx_asked()). KJX_OK goes on; anything else ends the run. NULL: prints are left out, calls fail
+ * @ask_data:	for @ask
  * @threads:	threads that lanes may use, the calling one included; 0 = as many as there are processors
  */
 struct kjx_run {
 	u64 fuel, deadline;
 	int (*poll)(void *data);
 	void *data;
+	enum kjx_status (*ask)(void *ask_data, const struct kjx_vm *vm);
+	void *ask_data;
 	u32 threads;
 };
 
@@ -113,6 +118,9 @@ void kjx_frame_give(struct kjx_program *program, struct kjx_frame *frame);
 
 /** kjx_execute - run once with the pointers in @frame. Return: KJX_OK or a run-time status */
 enum kjx_status kjx_execute(struct kjx_frame *frame, const struct kjx_run *run);
+
+/** kjx_slice_run - kjx_run(), with the host's part in the traces on the way. Return: anything but KJX_ASKING */
+enum kjx_status kjx_slice_run(struct kjx_vm *vm, u64 budget, const struct kjx_run *run);
 
 /** kjx_execute_lanes - the same for more than one lane (lanes.c) */
 enum kjx_status kjx_execute_lanes(struct kjx_frame *frame, const struct kjx_run *run);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Program file descriptors: INFO and EXECUTE.
+ * Program file descriptors: INFO and EXECUTE (TRACE is in trace.c).
  *
  * EXECUTE turns slots (buffer fd, offset) into addresses: each is looked up once, checked against what the verifier said
  * of the argument, and its buffer is held until the run has ended, whatever happens to the fd meanwhile.
@@ -74,6 +74,7 @@ static long ioctl_info(struct kjax_program *program, void __user *arg)
 		.lanes = facts->lanes,
 		.cpu = program->cpu,
 		.runs = program->n_runs,
+		.traces = facts->n_traces,
 	};
 	if (!call.status) {
 		ret = copy_arguments(program, &call);
@@ -199,6 +200,8 @@ static long program_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		return ioctl_info(file->private_data, (void __user *)arg);
 	case KJAX_IOC_EXECUTE:
 		return ioctl_execute(file->private_data, (void __user *)arg);
+	case KJAX_IOC_TRACE:
+		return kjax_ioctl_trace(file->private_data, (void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

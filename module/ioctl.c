@@ -151,9 +151,10 @@ long kjax_ioctl_load(struct kjax_owner *owner, void __user *arg, bool library)
 	call.log_needed = 0;
 	call.status = KJX_BAD_CALL;
 	cpu = call.cpu;
-	if (call.flags || call.reserved[0] || call.reserved[1] || !kjax_fpu_cpu(&cpu))
+	if ((call.flags & ~KJAX_LOAD_TRACE_LOG) || call.reserved0 || call.reserved || !kjax_tracer_ok(call.trace_bytes) || !kjax_fpu_cpu(&cpu))
 		goto out;
-	options = (struct kjax_load_options) { call.memory_limit, call.cost_limit, cpu, call.runs };
+	options = (struct kjax_load_options) { call.memory_limit, call.cost_limit, cpu, call.runs, call.trace_bytes,
+						 call.flags & KJAX_LOAD_TRACE_LOG };
 
 	call.status = copy_image(owner, &call, &blob);
 	if (call.status)

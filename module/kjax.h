@@ -14,7 +14,8 @@
  *
  * Locks, outermost first; no two of one line are ever held together:
  *	registry_mutex			changes to the names; look-ups use RCU
- *	program->lock, run->lock	spinlocks, leaves; nothing is called under them
+ *	tracer->reader			a reader copies records to user space
+ *	program->lock, run->lock, tracer->lock	spinlocks, leaves; nothing is called under them
  * An FPU section (fpu.c) is innermost of all: no lock is taken, nothing sleeps and nothing faults inside it.
  */
 #ifndef KJAX_MODULE_H
@@ -129,6 +130,7 @@ struct kjax_program {
 	u32 cpu;
 	u64 budget;			/* slice size that suited last time; a hint, racy */
 	struct kjax_argument_fact *arguments;	/* inputs, then outputs */
+	struct kjax_tracer *tracer;	/* NULL: it prints nothing */
 	spinlock_t lock;		/* @idle */
 	struct list_head idle;		/* runs not in use */
 	wait_queue_head_t freed;
@@ -139,7 +141,8 @@ struct kjax_program {
 /** struct kjax_load_options - as in struct kjax_load; zero means the default */
 struct kjax_load_options {
 	u64 memory_limit, cost_limit;
-	u32 cpu, runs;
+	u32 cpu, runs, trace_bytes;
+	bool trace_log;
 };
 
 /** kjax_program_load - verify @bytes at @image inside @blob, reserve all memory
@@ -196,7 +199,7 @@ struct kjax_run {
 	u32 n_jobs;
 	/* of the execution in flight */
 	struct task_struct *caller;
-	u64 deadline;
+	u64 deadline, number;
 	spinlock_t lock;		/* lanes' @taken, @left, @stop, @failed_lane */
 	u32 left;
 	u32 stop;
@@ -225,6 +228,19 @@ u32 kjax_lanes_count(void);
 void kjax_lanes_queue(struct kjax_run *run);	/* ask workers to join, one for each job */
 void kjax_lanes_cancel(struct kjax_run *run);	/* take back; returns when none is in the run any more */
 void kjax_run_join(struct kjax_run *run);	/* a worker's part */
+
+/* ---- trace.c ---- */
+struct kjax_tracer;
+
+u64 kjax_tracer_bytes(const struct kjx_facts *facts, u32 wanted);	/* to be charged; 0: it prints nothing */
+bool kjax_tracer_ok(u32 wanted);
+/* NULL: no memory. Free with vfree() */
+struct kjax_tracer *kjax_tracer_new(const struct kjx_facts *facts, u32 wanted, bool log);
+u64 kjax_tracer_begin(struct kjax_tracer *tracer);	/* a run begins: its number */
+
+/** kjax_tracer_take - keep what @vm prints, or drop it. Context: any but inside of an FPU section. */
+void kjax_tracer_take(struct kjax_tracer *tracer, const struct kjx_vm *vm, u64 run);
+long kjax_ioctl_trace(struct kjax_program *program, void __user *arg);
 
 /* ---- buffer.c ---- */
 struct kjax_buffer_object {

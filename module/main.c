@@ -40,7 +40,7 @@ static long ioctl_query(const struct kjax_owner *owner, void __user *arg)
 		.abi_version = KJAX_ABI_VERSION,
 		.format_major = KJX_VERSION_MAJOR,
 		.format_minor = KJX_VERSION_MINOR,
-		.features = KJAX_FEATURE_LANES | KJAX_FEATURE_LIBRARY,
+		.features = KJAX_FEATURE_LANES | KJAX_FEATURE_LIBRARY | KJAX_FEATURE_TRACE,
 		.cpus = kjax_fpu_cpus(),
 		.lanes = kjax_lanes_count(),
 		.max_lanes = KJX_MAX_LANES,

@@ -73,6 +73,7 @@ static void program_destroy(struct kjax_program *program)
 		vfree(program->runs[i]->arenas);
 		vfree(program->runs[i]);
 	}
+	vfree(program->tracer);
 	kvfree(program->runs);
 	kvfree(program->arguments);
 	vfree(program->plan_memory);
@@ -113,15 +114,17 @@ static void describe(struct kjax_program *program)
 }
 
 /* All the memory that a program takes besides its blob; saturating, the facts are a stranger's wishes. */
-static u64 total_bytes(const struct kjx_facts *facts, const struct run_layout *l, u32 n_runs)
+static u64 total_bytes(const struct kjx_facts *facts, const struct run_layout *l, u32 n_runs, u32 trace_bytes)
 {
 	u64 arguments = (u64)(facts->n_inputs + facts->n_outputs) * sizeof(struct kjax_argument_fact);
 
+	arguments += kjax_tracer_bytes(facts, trace_bytes);
 	return kjx_sat_add(kjx_sat_add(PAGE_ALIGN(facts->plan_bytes), PAGE_ALIGN(arguments)),
 			   kjx_sat_mul(n_runs, kjx_sat_add(l->total, l->arenas)));
 }
 
-static enum kjx_status reserve(struct kjax_program *program, const struct run_layout *l, u32 n_runs)
+static enum kjx_status reserve(struct kjax_program *program, const struct run_layout *l, u32 n_runs,
+			       const struct kjax_load_options *options)
 {
 	const struct kjx_facts *facts = &program->facts;
 	u32 i;
@@ -132,6 +135,11 @@ static enum kjx_status reserve(struct kjax_program *program, const struct run_la
 	program->runs = kvcalloc(n_runs, sizeof(*program->runs), GFP_KERNEL_ACCOUNT);
 	if (!program->plan_memory || !program->arguments || !program->runs)
 		return KJX_NO_MEMORY;
+	if (facts->n_traces) {
+		program->tracer = kjax_tracer_new(facts, options->trace_bytes, options->trace_log);
+		if (!program->tracer)
+			return KJX_NO_MEMORY;
+	}
 	for (i = 0; i < n_runs; i++) {
 		program->runs[i] = run_new(program, l);
 		if (!program->runs[i])
@@ -147,7 +155,7 @@ static enum kjx_status admit(struct kjax_owner *owner, const void *image, u64 by
 			     struct run_layout *layout, u64 *total)
 {
 	u64 limit = options->memory_limit ?: U64_MAX;
-	struct kjx_limits limits = { .cost = options->cost_limit };
+	struct kjx_limits limits = { .cost = options->cost_limit, .no_calls = 1 };
 	enum kjx_status status;
 
 	limits.memory = max(min(limit, kjax_room(owner)), 1ull);
@@ -155,7 +163,7 @@ static enum kjx_status admit(struct kjax_owner *owner, const void *image, u64 by
 	if (status)
 		return status;
 	lay_out(facts, layout);
-	*total = total_bytes(facts, layout, max(options->runs, 1u));
+	*total = total_bytes(facts, layout, max(options->runs, 1u), options->trace_bytes);
 	if (*total > limit)
 		return KJX_TOO_LARGE;
 	return kjax_charge(owner, *total);
@@ -171,7 +179,7 @@ enum kjx_status kjax_program_load(struct kjax_owner *owner, struct kjax_blob *bl
 	struct run_layout layout;
 	enum kjx_status status;
 
-	if (n_runs > RUNS_MAX || !table)
+	if (n_runs > RUNS_MAX || !table || !kjax_tracer_ok(options->trace_bytes))
 		return KJX_BAD_CALL;
 	program = kzalloc(sizeof(*program), GFP_KERNEL_ACCOUNT);
 	if (!program)
@@ -197,7 +205,7 @@ enum kjx_status kjax_program_load(struct kjax_owner *owner, struct kjax_blob *bl
 	spin_lock_init(&program->lock);
 	INIT_LIST_HEAD(&program->idle);
 	init_waitqueue_head(&program->freed);
-	status = reserve(program, &layout, n_runs);
+	status = reserve(program, &layout, n_runs, options);
 	if (status) {
 		program_destroy(program);
 		return status;

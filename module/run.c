@@ -48,6 +48,15 @@ static enum kjx_status interrupted(const struct kjax_run *run)
 	return KJX_OK;
 }
 
+/* a lane has come to a trace: take note of it, and it can go on */
+static enum kjx_status taken(struct kjax_run *run, const struct kjx_vm *vm, enum kjx_status status)
+{
+	if (status != KJX_ASKING)
+		return status;
+	kjax_tracer_take(run->program->tracer, vm, run->number);
+	return KJX_AGAIN;
+}
+
 static enum kjx_status run_alone(struct kjax_run *run)
 {
 	struct kjax_program *program = run->program;
@@ -62,7 +71,7 @@ static enum kjx_status run_alone(struct kjax_run *run)
 			status = KJX_NO_FPU;
 			break;
 		}
-		status = kjax_fpu_section(&run->lanes[0].vm, &budget);
+		status = taken(run, &run->lanes[0].vm, kjax_fpu_section(&run->lanes[0].vm, &budget));
 		if (status != KJX_AGAIN)
 			break;
 		cond_resched();
@@ -161,7 +170,7 @@ static void run_lane(struct kjax_run *run, u32 number, u64 *budget)
 			break;
 		seen = board_progress(run);
 		mine = lane_progress(run, number);
-		status = kjax_fpu_section(&lane->vm, budget);
+		status = taken(run, &lane->vm, kjax_fpu_section(&lane->vm, budget));
 		if (mine != lane_progress(run, number))
 			wake_up_all(&run->progress);
 		cond_resched();
@@ -224,6 +233,7 @@ static void start(struct kjax_run *run, u64 fuel)
 		kjx_start(&lane->vm, run->program->plan, lane->arena, inputs, inputs + facts->n_inputs, run->board, i,
 			  fuel);
 	}
+	run->number = kjax_tracer_begin(run->program->tracer);
 	run->left = facts->lanes;
 	run->stop = KJX_OK;
 	run->failed_lane = U32_MAX;
@@ -267,7 +277,9 @@ enum kjx_status kjax_run_execute_atomic(struct kjax_run *run, u64 fuel)
 	if (!kjax_fpu_usable())
 		return KJX_NO_FPU;
 	start(run, fuel);
-	status = kjax_fpu_section(&run->lanes[0].vm, &budget);
+	do {	/* with this budget only traces come between sections */
+		status = taken(run, &run->lanes[0].vm, kjax_fpu_section(&run->lanes[0].vm, &budget));
+	} while (status == KJX_AGAIN);
 	this_cpu_inc(kjax_stats.runs);
 	if (status)
 		this_cpu_inc(kjax_stats.failed);

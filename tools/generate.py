@@ -35,6 +35,7 @@ def isa_h():
     out += [f"#define KJX_OPCODE_{o.name.upper()} {o.number}" for o in opcodes.OPCODES] + [""]
     out += ["#define KJX_OPCODES(X) \\"] + [f'\tX({o.name.upper()}, "{o.name}") \\' for o in opcodes.OPCODES] + [""]
     out += [f"#define KJX_EXCHANGE_{k.upper()} {v}" for k, v in opcodes.EXCHANGE_KINDS.items()]
+    out += [f"#define KJX_TRACE_{k.upper()} {v}" for k, v in opcodes.TRACE_KINDS.items()]
     out += [f"#define KJX_INDEX_{k.upper()} {v}" for k, v in opcodes.INDEX_MODES.items()] + [""]
     out += [f"#define KJX_STORAGE_{k.upper()} {v}" for k, v in container.STORAGE.items()] + [""]
     out += [f"#define KJX_{k} {v}ull" if k == "MAX_BYTES" else f"#define KJX_{k} {v}" for k, v in vars(limits).items() if k.startswith("MAX_")]

@@ -8,6 +8,7 @@ enum kjx_status {
 	KJX_OK = 0,
 	KJX_AGAIN = 1,
 	KJX_WAITING = 2,
+	KJX_ASKING = 3,
 	KJX_TRUNCATED = 16,
 	KJX_BAD_MAGIC = 17,
 	KJX_BAD_VERSION = 18,
@@ -25,6 +26,7 @@ enum kjx_status {
 	KJX_BAD_NESTING = 54,
 	KJX_TOO_DEEP = 55,
 	KJX_READ_ONLY = 56,
+	KJX_NO_HOST = 57,
 	KJX_BAD_UOP = 64,
 	KJX_BAD_REGISTER = 65,
 	KJX_BAD_DTYPE = 66,
@@ -39,12 +41,14 @@ enum kjx_status {
 	KJX_NO_FPU = 101,
 	KJX_NO_MEMORY = 102,
 	KJX_BAD_CALL = 103,
+	KJX_HOST_FAILED = 104,
 };
 
 #define KJX_STATUSES(X) \
 	X(OK, "ok", "done") \
 	X(AGAIN, "again", "the budget of this slice is used up; call run again to go on") \
 	X(WAITING, "waiting", "this lane waits for others in an exchange; run the others, then this one again") \
+	X(ASKING, "asking", "the program has a trace for its host, who takes it and calls run again") \
 	X(TRUNCATED, "truncated", "shorter than its header says, or than a header") \
 	X(BAD_MAGIC, "bad_magic", "not a kjax program") \
 	X(BAD_VERSION, "bad_version", "written by a newer or an incompatible kjax") \
@@ -62,6 +66,7 @@ enum kjx_status {
 	X(BAD_NESTING, "bad_nesting", "while, do, case, branch and end do not nest") \
 	X(TOO_DEEP, "too_deep", "regions nest deeper than the engine's stack") \
 	X(READ_ONLY, "read_only", "a constant or an input would be written to") \
+	X(NO_HOST, "no_host", "the program calls its host, who takes no calls") \
 	X(BAD_UOP, "bad_uop", "unknown micro-operation, or a field that must be zero is not") \
 	X(BAD_REGISTER, "bad_register", "a register out of range, or read before it is written") \
 	X(BAD_DTYPE, "bad_dtype", "a register or view holds another element type than the operation takes") \
@@ -76,6 +81,7 @@ enum kjx_status {
 	X(NO_FPU, "no_fpu", "floating point cannot be used in this context now") \
 	X(NO_MEMORY, "no_memory", "memory could not be had") \
 	X(BAD_CALL, "bad_call", "wrong number of arguments, a null or misaligned buffer") \
+	X(HOST_FAILED, "host_failed", "the host failed in a call that the program made") \
 
 #define KJX_DTYPE_I1 1
 #define KJX_DTYPE_I2 2
@@ -186,6 +192,7 @@ enum kjx_status {
 #define KJX_OPCODE_BRANCH 19
 #define KJX_OPCODE_END 20
 #define KJX_OPCODE_EXCHANGE 24
+#define KJX_OPCODE_TRACE 25
 
 #define KJX_OPCODES(X) \
 	X(NEST, "nest") \
@@ -199,10 +206,13 @@ enum kjx_status {
 	X(BRANCH, "branch") \
 	X(END, "end") \
 	X(EXCHANGE, "exchange") \
+	X(TRACE, "trace") \
 
 #define KJX_EXCHANGE_ALL_GATHER 1
 #define KJX_EXCHANGE_PERMUTE 2
 #define KJX_EXCHANGE_LANE_ID 3
+#define KJX_TRACE_PRINT 1
+#define KJX_TRACE_CALL 2
 #define KJX_INDEX_CLAMP 0
 #define KJX_INDEX_SKIP 1
 
@@ -223,6 +233,7 @@ enum kjx_status {
 #define KJX_MAX_ARGUMENTS 4096
 #define KJX_MAX_LANES 64
 #define KJX_MAX_SORT_OPERANDS 16
+#define KJX_MAX_TRACE_VALUES 256
 #define KJX_MAX_INDEX_COMPONENTS 12
 #define KJX_MAX_BYTES 1099511627776ull
 #define KJX_VERSION_MAJOR 1

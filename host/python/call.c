@@ -35,9 +35,12 @@ static int look_for_signals(void *data)
 
 static int run_frame(struct program *program, struct kjx_frame *frame, struct kjx_run *run)
 {
+	struct asking asking = { .program = program };
 	enum kjx_status status;
 	struct poll poll;
 
+	run->ask = program->host ? kjx_ask : NULL;
+	run->ask_data = &asking;
 	if (program->open->small) {
 		status = kjx_execute(frame, run);
 	} else {
@@ -50,6 +53,11 @@ static int run_frame(struct program *program, struct kjx_frame *frame, struct kj
 	}
 	if (status == KJX_OK)
 		return 0;
+	if (asking.error) {	/* several lanes may have failed: this is the first one's */
+		PyErr_SetObject((PyObject *)Py_TYPE(asking.error), asking.error);
+		Py_DECREF(asking.error);
+		return -1;
+	}
 	kjx_raise_run(status);
 	return -1;
 }

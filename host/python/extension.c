@@ -7,19 +7,21 @@ PyArray_Descr *kjx_types[KJX_DTYPE_COUNT];
 
 PyObject *kjx_facts_dict(const struct kjx_facts *f)
 {
-	return Py_BuildValue("{sK sK sK sK sK sK sK sN sI sI sI sI}",
+	return Py_BuildValue("{sK sK sK sK sK sK sK sN sI sI sI sI sI sI}",
 			     "plan_bytes", f->plan_bytes, "arena_bytes", f->arena_bytes,
 			     "constant_bytes", f->constant_bytes, "input_bytes", f->input_bytes,
 			     "output_bytes", f->output_bytes, "cost", f->cost, "flops", f->flops,
 			     "cost_is_open", PyBool_FromLong(f->cost_is_open), "n_inputs", f->n_inputs,
-			     "n_outputs", f->n_outputs, "n_instructions", f->n_instructions, "lanes", f->lanes);
+			     "n_outputs", f->n_outputs, "n_instructions", f->n_instructions, "lanes", f->lanes,
+			     "n_traces", f->n_traces, "n_calls", f->n_calls);
 }
 
 static PyObject *verify(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *words[] = { "image", "memory_limit", "cost_limit", NULL };
+	static char *words[] = { "image", "memory_limit", "cost_limit", "no_calls", NULL };
 	PyObject *object, *memory_limit = Py_None, *cost_limit = Py_None;
 	struct kjx_limits limits = { 0 };
+	int no_calls = 0;
 	struct kjx_facts facts = { .failed_at = ~0u };
 	char text[512] = "";
 	struct kjx_log log = { .text = text, .capacity = sizeof(text) };
@@ -28,10 +30,12 @@ static PyObject *verify(PyObject *module, PyObject *args, PyObject *keywords)
 	void *copy;
 
 	(void)module;
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$OO:verify", words, &object, &memory_limit, &cost_limit) ||
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$OOp:verify", words, &object, &memory_limit, &cost_limit,
+					 &no_calls) ||
 	    !kjx_read_size(memory_limit, &limits.memory) || !kjx_read_size(cost_limit, &limits.cost) ||
 	    PyObject_GetBuffer(object, &image, PyBUF_SIMPLE) < 0)
 		return NULL;
+	limits.no_calls = (u32)no_calls;
 	/* the bytes may be anywhere and may be written to meanwhile */
 	copy = PyMem_RawMalloc(image.len ? (size_t)image.len : 1);
 	if (copy) {
@@ -70,8 +74,9 @@ static PyObject *cpus(PyObject *module, PyObject *unused)
 
 static PyMethodDef methods[] = {
 	{ "verify", (PyCFunction)(void (*)(void))verify, METH_VARARGS | METH_KEYWORDS,
-	  "verify(image, *, memory_limit=None, cost_limit=None)\n--\n\nWhat the verifier proves about an image (bytes), as a "
-	  "dict; raises VerifyError, or LimitError when it needs more bytes or work units than the limits." },
+	  "verify(image, *, memory_limit=None, cost_limit=None, no_calls=False)\n--\n\nWhat the verifier proves about an image "
+	  "(bytes), as a dict; raises VerifyError, or LimitError when it needs more bytes or work units than the limits. "
+	  "no_calls: refuse programs that call their host." },
 	{ "cpus", cpus, METH_NOARGS, "cpus()\n--\n\nNames of the cpu tables that this machine can run, best last." },
 	{ NULL }
 };

@@ -5,6 +5,7 @@
  *	extension.c	the module, verify(), cpus()
  *	program_type.c	Program: open, facts, close
  *	call.c		program(*arrays) and Program.run(): the frame, the outputs, the run
+ *	ask.c		traces: the values of one as arrays for the host's function, its results as bytes
  *	arguments.c	from a Python object to the bytes of an input
  *	results.c	the arrays that calls return
  *	dispatch.c	Dispatch: pytrees in, program, pytrees out
@@ -38,6 +39,7 @@ struct signature {
 };
 
 /** struct program - the Python object
+ * @host:	called for each trace: host(site, lane, arrays) -> results; or NULL
  * @running:	runs that use @open now; a closed program is freed by the last of them
  */
 struct program {
@@ -46,7 +48,7 @@ struct program {
 	struct kjx_program *open;
 	struct signature *inputs, *outputs;
 	npy_intp *dims;
-	PyObject *facts, *names, *account;
+	PyObject *facts, *names, *account, *host;
 	u32 lanes, n_inputs, n_outputs, running;
 	bool closed;
 };
@@ -97,6 +99,17 @@ static inline bool kjx_dims_match(PyArrayObject *array, const npy_intp *dims, in
  * Return: a new reference, or NULL with MemoryError set
  */
 PyObject *kjx_new_result(PyArray_Descr *type, int rank, const npy_intp *dims);
+
+/** struct asking - how a run reaches the program's host
+ * @error:	what it raised: restored when the run has ended
+ */
+struct asking {
+	struct program *program;
+	PyObject *error;
+};
+
+/* ask.c: kjx_run.ask with a struct asking; takes the GIL */
+enum kjx_status kjx_ask(void *data, const struct kjx_vm *vm);
 
 /* call.c: one call with every lane's arguments in @args; returns a tuple of new arrays */
 PyObject *kjx_call(PyObject *self, PyObject *const *args, size_t n, PyObject *keywords);

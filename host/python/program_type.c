@@ -115,15 +115,15 @@ static struct kjx_program *open_image(const Py_buffer *image, const char *cpu, c
 
 static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-	static char *words[] = { "image", "cpu", "memory_limit", "account", "names", NULL };
-	PyObject *memory_limit = Py_None, *account = Py_None, *names = Py_None;
+	static char *words[] = { "image", "cpu", "memory_limit", "account", "names", "host", NULL };
+	PyObject *memory_limit = Py_None, *account = Py_None, *names = Py_None, *host = Py_None;
 	struct kjx_limits limits = { 0 };
 	struct program *program;
 	const char *cpu = NULL;
 	Py_buffer image;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*|$zOOO:Program", words, &image, &cpu, &memory_limit, &account,
-					 &names))
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*|$zOOOO:Program", words, &image, &cpu, &memory_limit, &account,
+					 &names, &host))
 		return NULL;
 	if (!kjx_read_size(memory_limit, &limits.memory))
 		goto fail;
@@ -137,6 +137,7 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *keywo
 	program->call = (vectorcallfunc)kjx_call;
 	program->names = names == Py_None ? Py_NewRef(names) : PySequence_Tuple(names);
 	program->account = Py_NewRef(account);
+	program->host = host == Py_None ? NULL : Py_NewRef(host);
 	if (program->names)
 		program->open = open_image(&image, cpu, &limits, account == Py_None ? NULL : (struct account *)account);
 	PyBuffer_Release(&image);
@@ -164,6 +165,7 @@ static void program_dealloc(PyObject *self)
 	Py_XDECREF(program->facts);
 	Py_XDECREF(program->names);
 	Py_XDECREF(program->account);
+	Py_XDECREF(program->host);
 	Py_TYPE(self)->tp_free(self);
 }
 
@@ -265,9 +267,10 @@ PyTypeObject kjx_program_type = {
 	.tp_name = "kjax._engine.Program",
 	.tp_basicsize = sizeof(struct program),
 	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
-	.tp_doc = "Program(image, *, cpu=None, memory_limit=None, account=None, names=None)\n--\n\n"
+	.tp_doc = "Program(image, *, cpu=None, memory_limit=None, account=None, names=None, host=None)\n--\n\n"
 		  "Verify an image (bytes) and make it ready. program(*arrays) runs it and returns a tuple of new arrays; with "
-		  "lanes > 1 each argument and result has the lanes as its first dim. Raises VerifyError, LimitError.",
+		  "lanes > 1 each argument and result has the lanes as its first dim. host(site, lane, arrays) is called for each trace, "
+		  "from any thread, and returns the results of a call. Raises VerifyError, LimitError.",
 	.tp_new = program_new,
 	.tp_dealloc = program_dealloc,
 	.tp_vectorcall_offset = offsetof(struct program, call),

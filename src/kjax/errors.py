@@ -27,7 +27,7 @@ class UnsupportedOpError(KjaxError, NotImplementedError):
 
 
 class CompileError(KjaxError, ValueError):
-    """The module is not one that kjax can read: not StableHLO, dynamic shapes, recursion, ordered effects."""
+    """The module is not one that kjax can read: not StableHLO, dynamic shapes, recursion; or a program that cannot leave its process."""
 
     anchor = "compile"
 

@@ -13,9 +13,10 @@ ROOT = Path(__file__).parents[2]
 C_NAME = {s: f"kjax_{s.__name__.lower()}" for s in uapi.STRUCTS}
 NUMBERS = {
     **{f"KJAX_IOC_{n}": getattr(uapi, n) for n in
-       ("QUERY", "DEVICES", "LOAD", "LOAD_LIBRARY", "BUFFER", "PIN", "OPEN", "INFO", "EXECUTE", "ENTRY")},
+       ("QUERY", "DEVICES", "LOAD", "LOAD_LIBRARY", "BUFFER", "PIN", "OPEN", "INFO", "EXECUTE", "TRACE", "ENTRY")},
     "KJAX_ABI_VERSION": uapi.ABI_VERSION, "KJAX_NAME_MAX": uapi.NAME_MAX, "KJAX_RANK_MAX": uapi.RANK_MAX,
     "KJAX_FEATURE_LANES": uapi.FEATURE_LANES, "KJAX_FEATURE_LIBRARY": uapi.FEATURE_LIBRARY,
+    "KJAX_FEATURE_TRACE": uapi.FEATURE_TRACE, "KJAX_LOAD_TRACE_LOG": uapi.LOAD_TRACE_LOG,
     "KJAX_PIN_REPLACE": uapi.PIN_REPLACE, "KJAX_PIN_REMOVE": uapi.PIN_REMOVE,
     "KJAX_EXECUTE_NOWAIT": uapi.EXECUTE_NOWAIT, "KJAX_NO_ALIAS": uapi.NO_ALIAS,
     **{f"KJAX_CPU_{name.upper()}": n for name, n in uapi.CPUS.items()},

@@ -80,8 +80,8 @@ def test_an_endless_loop_meets_its_deadline_and_its_fuel():
 
 
 def test_an_unsupported_operation_names_itself_and_its_line():
-    with pytest.raises(kjax.UnsupportedOpError, match="pure_callback|callback") as caught:
-        kjax.compile(lambda x: jax.pure_callback(np.sin, jax.ShapeDtypeStruct(x.shape, x.dtype), x), X)
+    with pytest.raises(kjax.UnsupportedOpError, match="eigh") as caught:
+        kjax.compile(lambda x: jnp.linalg.eigvalsh(x @ x.T), X)
     assert isinstance(caught.value, NotImplementedError)
     assert "test_errors.py:" in str(caught.value)
     with pytest.raises(kjax.UnsupportedOpError, match=r"eigh at .*test_errors.py:\d+"):

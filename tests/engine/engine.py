@@ -29,7 +29,7 @@ ALL = 2**64 - 1
 
 
 class Limits(c.Structure):
-    _fields_ = [("memory", c.c_uint64), ("cost", c.c_uint64)]
+    _fields_ = [("memory", c.c_uint64), ("cost", c.c_uint64), ("no_calls", c.c_uint32), ("zero", c.c_uint32)]
 
 
 class Log(c.Structure):
@@ -40,7 +40,7 @@ class Facts(c.Structure):
     _fields_ = [(name, c.c_uint64) for name in ("plan_bytes", "arena_bytes", "constant_bytes", "input_bytes",
                                                 "output_bytes", "cost", "flops")] + \
                [(name, c.c_uint32) for name in ("cost_is_open", "n_inputs", "n_outputs", "n_instructions", "lanes",
-                                                "failed_at")]
+                                                "n_traces", "n_calls", "failed_at")]
 
 
 class Vm(c.Structure):

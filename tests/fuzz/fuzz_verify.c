@@ -140,6 +140,29 @@ static void close_call(const struct kjx_plan *plan, struct call *c, const struct
 	free(c);
 }
 
+/* the host's part of a trace: read the inputs, write the outputs, byte by byte */
+static void answer(const struct kjx_vm *vm)
+{
+	const struct kjx_trace *t = kjx_asked(vm);
+	const struct kjx_value *v = kjx_value_first(t);
+	static volatile u8 sink;
+	u32 i, d, n = (u32)t->n_inputs + t->n_outputs;
+
+	for (i = 0; i < n; i++, v = kjx_value_next(v)) {
+		u8 *at = kjx_asked_at(vm, i);
+		u64 bytes = at ? kjx_dtype_size[v->dtype] : 0;
+
+		for (d = 0; at && d < v->rank; d++)
+			bytes *= kjx_value_dims(v)[d];
+		while (bytes--) {
+			if (i < t->n_inputs)
+				sink = at[bytes];
+			else
+				at[bytes] = (u8)bytes;
+		}
+	}
+}
+
 /* all lanes in turn until none can go on; the worst status, and a digest of the outputs */
 static enum kjx_status run(const struct kjx_plan *plan, const struct kjx_facts *f, u64 budget, u64 *digest, u64 *used)
 {
@@ -160,11 +183,13 @@ static enum kjx_status run(const struct kjx_plan *plan, const struct kjx_facts *
 		for (l = 0; l < f->lanes; l++) {
 			u64 before = vm[l].used, turn = vm[l].turn;
 
-			if (status[l] != KJX_AGAIN && status[l] != KJX_WAITING)
+			if (status[l] != KJX_AGAIN && status[l] != KJX_WAITING && status[l] != KJX_ASKING)
 				continue;
 			status[l] = kjx_run(&vm[l], budget);
+			if (status[l] == KJX_ASKING)
+				answer(&vm[l]);
 			moving |= status[l] != KJX_WAITING || vm[l].used != before || vm[l].turn != turn;
-			if (status[l] > KJX_WAITING)
+			if (status[l] > KJX_ASKING)
 				board->failed = 1;
 		}
 	}

@@ -25,7 +25,9 @@ from kjax.bytecode.program import (
     Operand,
     Sort,
     Tensor,
+    Trace,
     Uop,
+    Value,
     While,
 )
 from kjax.isa import container
@@ -143,13 +145,27 @@ def all_gather():
     return Image(tensors, arguments((2,)), arguments((2, 2), first=1), [insn], lanes=4)
 
 
+def trace():
+    """print an input, a constant and an array of nothing"""
+    tensors = [Tensor("f32", "input", 24), Tensor("i32", "constant", 4)]
+    insn = Trace("print", 3, (Value(0, "f32", (2, 3)), Value(1, "i32", ()), Value(None, "f64", (7, 0))))
+    return Image(tensors, arguments((2, 3)), [], [insn], bytes(4))
+
+
+def trace_call():
+    """y = f(x), and z, by the host; x and z in the arena"""
+    tensors = [Tensor("f32", "arena", 24), Tensor("f32", "output", 12), Tensor("i32", "arena", 4, 64)]
+    insn = Trace("call", 0, (Value(0, "f32", (2, 3)),), (Value(1, "f32", (3,)), Value(2, "i32", ())))
+    return Image(tensors, [], arguments((3,), first=1), [insn], arena=128)
+
+
 def empty():
     """an argument without elements, and no code"""
     return Image([], [Argument(None, "f32", (0, 3))], [Argument(None, "f32", (0, 3))])
 
 
 PROGRAMS = {f.__name__: f for f in (map_nest, reduce_nest, in_place, dot, gather, scatter, sort_by_keys, sort_by_body,
-                                    loop, exchange, all_gather, empty)}
+                                    loop, exchange, all_gather, trace, trace_call, empty)}
 
 
 # -- bytes ---------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def test_a_callback_names_the_users_line_and_what_to_do():
     def f(x):
         return jax.pure_callback(np.sin, jax.ShapeDtypeStruct((3,), jnp.float32), x)
 
-    with pytest.raises(UnsupportedOpError, match=rf"custom_call.*{__file__}:\d+.*remove the callback"):
+    with pytest.raises(UnsupportedOpError, match=rf"custom_call.*{__file__}:\d+.*give kjax.jit or kjax.compile the function"):
         imported(f, np.ones(3, np.float32))
 
 
@@ -44,8 +44,6 @@ def test_native_linear_algebra_says_how_to_lower():
     (body("%0 = stablehlo.negate %x : tensor<?xf32>", "tensor<?xf32>", "tensor<?xf32>"), CompileError, "dynamic dims"),
     (body("%0 = stablehlo.custom_call @mine(%x) : (tensor<4xf32>) -> tensor<4xf32>"), UnsupportedOpError, "@mine"),
     (body("%0 = func.call @main(%x) : (tensor<4xf32>) -> tensor<4xf32>"), CompileError, "calls itself"),
-    (body("%t = stablehlo.create_token : !stablehlo.token\n%0 = stablehlo.negate %x : tensor<4xf32>"), CompileError,
-     "token"),
     (body("%0 = stablehlo.uniform_quantize %x : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 2.0:0>>",
           result="tensor<4x!quant.uniform<i8:f32, 2.0:0>>"), (CompileError, UnsupportedOpError), "quantized"),
 ])

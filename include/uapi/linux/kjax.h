@@ -52,11 +52,13 @@
 #define KJAX_IOC_OPEN		_IO(KJAX_IOC, 0x06)	/* device: struct kjax_open */
 #define KJAX_IOC_INFO		_IO(KJAX_IOC, 0x20)	/* program: struct kjax_info */
 #define KJAX_IOC_EXECUTE	_IO(KJAX_IOC, 0x21)	/* program: struct kjax_execute */
+#define KJAX_IOC_TRACE		_IO(KJAX_IOC, 0x22)	/* program: struct kjax_trace */
 #define KJAX_IOC_ENTRY		_IO(KJAX_IOC, 0x40)	/* library: struct kjax_entry */
 
 /* kjax_query.features */
 #define KJAX_FEATURE_LANES	(1u << 0)	/* programs with more than one lane run concurrently */
 #define KJAX_FEATURE_LIBRARY	(1u << 1)	/* KJAX_IOC_LOAD_LIBRARY, KJAX_IOC_OPEN */
+#define KJAX_FEATURE_TRACE	(1u << 2)	/* programs may print: KJAX_IOC_TRACE */
 
 /* Processor tables: bits of kjax_query.cpus, values of kjax_load.cpu and kjax_info.cpu */
 #define KJAX_CPU_BEST		0u
@@ -135,10 +137,12 @@ struct kjax_devices {
 	__u64 reserved[2];
 };
 
+#define KJAX_LOAD_TRACE_LOG	(1u << 0)	/* what it prints goes to the kernel's log, too, rate limited */
+
 /**
  * struct kjax_load - verify and keep a program (KJAX_IOC_LOAD) or a library (KJAX_IOC_LOAD_LIBRARY)
  * @size:		sizeof(struct kjax_load)
- * @flags:		0
+ * @flags:		KJAX_LOAD_*
  * @image, @image_bytes: the bytes of a .kjx or .kjl; copied
  * @memory_limit:	refuse (too_large) what needs more bytes than this; 0: the owner's limit decides
  * @cost_limit:		refuse (over_cost) what needs more work units a run; 0: none
@@ -149,6 +153,7 @@ struct kjax_devices {
  * @status:		out
  * @failed_at:		out: the instruction at fault, or 0xffffffff
  * @fd:			out: the program or the library, on success; else -1
+ * @trace_bytes:	ring for what the program prints, at most 1 MiB; 0: 64 KiB. Of no account where it prints nothing
  * @count:		out: programs in the library; when it was refused: the number of the program at fault
  * The memory is charged to the caller's memory cgroup and to this open file.
  */
@@ -168,7 +173,9 @@ struct kjax_load {
 	__u32 failed_at;
 	__s32 fd;
 	__u32 count;
-	__u64 reserved[2];
+	__u32 trace_bytes;
+	__u32 reserved0;
+	__u64 reserved;
 };
 
 /**
@@ -283,7 +290,7 @@ struct kjax_argument {
  * @count:		out: n_inputs + n_outputs; only min(count, capacity) are written
  * @status:		out
  * the rest:		out: see struct kjx_facts; @memory: bytes charged; @cpu: the table that it runs on;
- *			@runs: runs that can be in flight; @image_bytes: length of the image
+ *			@runs: runs that can be in flight; @image_bytes: length of the image; @traces: instructions that print
  */
 struct kjax_info {
 	__u32 size;
@@ -307,7 +314,7 @@ struct kjax_info {
 	__u32 lanes;
 	__u32 cpu;
 	__u32 runs;
-	__u32 reserved0;
+	__u32 traces;
 	__u64 reserved[4];
 };
 
@@ -354,6 +361,65 @@ struct kjax_execute {
 	__u32 status;
 	__u32 failed_lane;
 	__u64 reserved[2];
+};
+
+/**
+ * struct kjax_trace - read what the program's runs have printed, oldest first, and remove it
+ * @size:	sizeof(struct kjax_trace)
+ * @flags:	0
+ * @records, @capacity: where records are written, and its length in bytes; only whole records are
+ * @bytes:	out: bytes written
+ * @left:	out: bytes that are still in the ring
+ * @dropped:	out: records that were lost since the program was loaded, because the ring was full
+ * @count:	out: records written
+ * @next:	out: bytes of the first of the records that were there, 0 if there was none: a @capacity below it reads nothing
+ * @status:	out
+ * A run never waits for a reader. Records are removed when they have been written to @records.
+ */
+struct kjax_trace {
+	__u32 size;
+	__u32 flags;
+	__u64 records;
+	__u64 capacity;
+	__u64 bytes;
+	__u64 left;
+	__u64 dropped;
+	__u32 count;
+	__u32 next;
+	__u32 status;
+	__u32 reserved0;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kjax_trace_record - one print; @values times struct kjax_trace_value follow
+ * @bytes:	of the record with all that follows, a multiple of 8
+ * @site:	which print of the program it is: position in "sites" of the image's META, which has the format
+ * @sequence:	prints before this one, dropped ones included
+ * @run:	executions begun before the one that it belongs to, plus one
+ * @time:	CLOCK_MONOTONIC nanoseconds
+ * @lane:	that printed
+ */
+struct kjax_trace_record {
+	__u32 bytes;
+	__u32 site;
+	__u64 sequence;
+	__u64 run;
+	__u64 time;
+	__u32 lane;
+	__u32 values;
+};
+
+/**
+ * struct kjax_trace_value - __u64 dims[@rank] follow, then the data in C order, then zeros up to a multiple of 8
+ * @dtype:	KJX_DTYPE_* of the format
+ * @rank:	dims
+ * @bytes:	of the data
+ */
+struct kjax_trace_value {
+	__u32 dtype;
+	__u32 rank;
+	__u64 bytes;
 };
 
 #endif

@@ -2,7 +2,7 @@
 
 import json
 
-from kjax.api import trees
+from kjax.ir import trees
 from kjax.api.program import Program
 from kjax.api.signature import Leaf, Signature
 
@@ -30,6 +30,7 @@ def compile(fn_or_exported_or_stablehlo, *example_args, static_argnums=None, sta
 
 
 def _finish(graph, portable, signature_meta, signature, strip):
+    from kjax import frontend
     from kjax.compiler.pipeline import compile_graph
 
     meta = {"signature": signature_meta} if signature_meta else {}
@@ -38,7 +39,7 @@ def _finish(graph, portable, signature_meta, signature, strip):
         meta["sharding"] = {"mesh": mesh, "in": [s.dims for s in graph.in_shardings],
                             "out": [s.dims for s in graph.out_shardings]}
     image = compile_graph(graph, meta=json.loads(json.dumps(meta)), stablehlo=b"" if strip else portable)
-    return Program(image, signature)
+    return Program(image, signature, frontend.callbacks_of(graph.sites))
 
 
 def _compile_module(source, strip):

@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 
 from kjax import _engine
-from kjax.api import trees
+from kjax.ir import trees
 from kjax.api.compile import compile as compile_program
 
 

@@ -27,6 +27,7 @@ def library(functions, transformations=("jit",), *, batch_size=8, **options):
         for text in transformations:
             fun = transform.apply(text, function, **_taken(text, options))
             program = compile_program(fun, *example_for(text, function, tuple(example_args), batch_size, options))
+            program.require_portable()
             entries.append(archive.entry(name, text, program.image))
     return Archive(entries)
 

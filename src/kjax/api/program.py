@@ -14,6 +14,7 @@ from kjax.api.signature import Leaf, Signature
 from kjax.bytecode import disassembler
 from kjax.errors import DeviceError, KjaxError
 from kjax.ir.sharding import Sharding
+from kjax.runtime.trace import Host
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Program:
     first call and stays until it is closed or collected. Thread-safe.
     """
 
-    def __init__(self, image, signature=None):
+    def __init__(self, image, signature=None, callbacks=None):
+        """``callbacks``: {site: Python function} of a program that was compiled in this process."""
         from kjax import _engine
 
         self.image = bytes(image)
@@ -46,6 +48,8 @@ class Program:
         self.meta = self.listing.meta
         self._shardings = _shardings_of(self.listing)
         self.signature = signature or _signature_of(self.listing, *self._shardings)
+        self._host = Host(self.meta.get("sites") or (), callbacks)
+        self._host.require()
         self._loaded = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
@@ -57,7 +61,7 @@ class Program:
         with self._lock:
             loaded = self._loaded.get(place)
             if loaded is None or getattr(loaded, "closed", False):
-                loaded = self._loaded[place] = place.load(self.image)
+                loaded = self._loaded[place] = place.load(self.image, host=self._host)
                 weakref.finalize(self, _abandoned.append, loaded).atexit = False
             return loaded
 
@@ -116,11 +120,16 @@ class Program:
                 "bytes accessed": f["input_bytes"] + f["output_bytes"] + f["constant_bytes"]}
 
     def save(self, path):
-        """Write the ``.kjx`` to ``path``, whole or not at all."""
+        """Write the ``.kjx`` to ``path``, whole or not at all. Raises CompileError for a program that calls Python."""
+        self.require_portable()
         path = Path(path)
         part = path.with_name(path.name + ".part")
         part.write_bytes(self.image)
         os.replace(part, path)
+
+    def require_portable(self):
+        """Raise CompileError when the program cannot leave this process, because it calls Python functions."""
+        Host(self._host.sites).require()
 
     def __repr__(self):
         ins = ", ".join(map(str, self.signature.inputs))

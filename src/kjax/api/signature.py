@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import ml_dtypes  # noqa: F401  (registers the small element types with NumPy)
 import numpy as np
 
-from kjax.api import trees
+from kjax.ir import trees
 from kjax.isa import dtypes
 
 _NARROWED = {"i64": "i32", "u64": "u32", "f64": "f32", "c128": "c64"}

@@ -88,12 +88,23 @@ def _exchange(e, bodies):
     return "exchange", head + struct.pack(f"<{len(table)}I", *table)
 
 
+def _value(v):
+    return struct.pack("<IBBH", _NONE if v.tensor is None else v.tensor, dtypes.BY_NAME[v.dtype].number, len(v.shape),
+                       0) + _dims(v.shape)
+
+
+def _trace(t, bodies):
+    head = struct.pack("<IIHHI", t.site, t.source, len(t.inputs), len(t.outputs), opcodes.TRACE_KINDS[t.kind])
+    return "trace", head + b"".join(map(_value, t.inputs + t.outputs))
+
+
 _ENCODERS = {
     p.Nest: _nest,
     p.Dot: _dot,
     p.Gather: _gather,
     p.Sort: _sort,
     p.Exchange: _exchange,
+    p.Trace: _trace,
     p.While: lambda w, _: ("while", struct.pack("<QII", w.trips, 0, w.source)),
     p.Do: lambda d, _: ("do", struct.pack("<IIQ", d.tensor, 0, d.offset)),
     p.Case: lambda c, _: ("case", struct.pack("<IIQ", c.tensor, c.branches, c.offset)),

@@ -14,6 +14,7 @@ from kjax.isa import container, dtypes, opcodes, ops
 _NONE = 0xFFFFFFFF
 _STORAGE = {number: name for name, number in container.STORAGE.items()}
 _EXCHANGES = {number: name for name, number in opcodes.EXCHANGE_KINDS.items()}
+_TRACES = {number: name for name, number in opcodes.TRACE_KINDS.items()}
 _MODES = {number: name for name, number in opcodes.INDEX_MODES.items()}
 _UOP = struct.Struct("<HBBBBH")
 
@@ -113,7 +114,18 @@ def _exchange(r, _, lanes):
     return p.Exchange(name, out, table, None if source_tensor == _NONE else source_tensor, group_size, source)
 
 
-_DECODERS = {"nest": _nest, "dot": _dot, "gather": _gather, "scatter": lambda r, b: _gather(r, b, True), "sort": _sort,
+def _value(r):
+    tensor, dtype, rank, _ = r.take("IBBH")
+    return p.Value(None if tensor == _NONE else tensor, dtypes.BY_NUMBER[dtype].name, r.numbers("Q", rank))
+
+
+def _trace(r, _):
+    site, source, n_inputs, n_outputs, kind = r.take("IIHHI")
+    values = tuple(_value(r) for _ in range(n_inputs + n_outputs))
+    return p.Trace(_TRACES[kind], site, values[:n_inputs], values[n_inputs:], source)
+
+
+_DECODERS = {"nest": _nest, "dot": _dot, "gather": _gather, "scatter": lambda r, b: _gather(r, b, True), "sort": _sort, "trace": _trace,
              "while": _while, "do": _do, "case": _case, "branch": lambda r, b: p.Branch(), "end": lambda r, b: p.End()}
 
 
@@ -141,11 +153,8 @@ def _tensor(row):
     return p.Tensor(dtypes.BY_NUMBER[dtype].name, _STORAGE[storage], size, offset, index)
 
 
-def sections(data):
-    """The section table of a program: ``{name: (record count, bytes)}``, in the file's order.
-
-    Raises VerifyError when the header or the table cannot be read.
-    """
+def _table(data):
+    """The rows of the section table. Raises VerifyError when the header or the table cannot be read."""
     try:
         magic, major, minor, _, n, *_ = container.HEADER.unpack_from(data)
         if magic != container.MAGIC:
@@ -153,10 +162,26 @@ def sections(data):
         if major != container.VERSION_MAJOR:
             raise errors.VerifyError(f"written for version {major}.{minor} of the program format", status=18)
         first, step = container.HEADER.size, container.SECTION.size
-        rows = [container.SECTION.unpack_from(data, first + k * step) for k in range(n)]
+        return [container.SECTION.unpack_from(data, first + k * step) for k in range(n)]
     except struct.error as e:
         raise errors.VerifyError(f"not a whole program: {e}", status=16) from None
-    return {name.decode("latin-1"): (count, bytes(data[offset:offset + size])) for name, count, offset, size, _ in rows}
+
+
+def sections(data):
+    """The section table of a program: ``{name: (record count, bytes)}``, in the file's order.
+
+    Raises VerifyError when the header or the table cannot be read.
+    """
+    return {name.decode("latin-1"): (count, bytes(data[offset:offset + size]))
+            for name, count, offset, size, _ in _table(data)}
+
+
+def meta(data):
+    """The META record of a program's bytes, {} where there is none. Raises VerifyError, ValueError."""
+    for name, _, offset, size, _ in _table(data):
+        if name == b"META":
+            return json.loads(bytes(data[offset:offset + size]))
+    return {}
 
 
 def disassemble(data):

@@ -101,12 +101,21 @@ def _exchange(e, image):
     return [f"{e.kind} t{e.input} -> t{e.out} groups of {e.group_size}, lanes {' '.join(map(str, lanes))}"]
 
 
+def _trace(t, image):
+    def value(v):
+        return _shape(v.dtype, v.shape) + (f" t{v.tensor}" if v.tensor is not None else "")
+
+    answer = f" -> {', '.join(map(value, t.outputs))}" if t.outputs else ""
+    return [f"trace.{t.kind} site {t.site} {', '.join(map(value, t.inputs))}{answer}".rstrip()]
+
+
 _LINES = {
     p.Nest: _nest,
     p.Dot: _dot,
     p.Gather: _gather,
     p.Sort: _sort,
     p.Exchange: _exchange,
+    p.Trace: _trace,
     p.While: lambda w, _: [f"while at most {w.trips} times" if w.trips else "while"],
     p.Do: lambda d, _: [f"do if t{d.tensor}[{d.offset}]"],
     p.Case: lambda c, _: [f"case t{c.tensor}[{c.offset}] of {c.branches}"],

@@ -157,6 +157,26 @@ class Exchange:
     source: int = 0
 
 
+@dataclass(frozen=True)
+class Value:
+    """An array that a trace hands over. ``tensor`` is None when it has no elements."""
+
+    tensor: int | None
+    dtype: str
+    shape: tuple
+
+
+@dataclass(frozen=True)
+class Trace:
+    """``kind`` is "print" or "call"; ``site``: position in META's ``sites``."""
+
+    kind: str
+    site: int
+    inputs: tuple
+    outputs: tuple = ()
+    source: int = 0
+
+
 @dataclass
 class Image:
     """A whole program before it is bytes. ``meta`` is JSON-able; ``stablehlo`` the portable artifact."""

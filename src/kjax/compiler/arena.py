@@ -21,6 +21,8 @@ def touched(instruction):
         views = tuple(v for pair in instruction.pairs for v in pair)
     elif isinstance(instruction, p.Exchange):
         return [b for b in (instruction.input, instruction.out) if b is not None]
+    elif isinstance(instruction, p.Trace):
+        return [v.tensor for v in instruction.inputs + instruction.outputs if v.tensor is not None]
     elif isinstance(instruction, (p.Do, p.Case)):
         return [instruction.tensor]
     else:

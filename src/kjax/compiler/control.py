@@ -8,6 +8,8 @@ the body passes through unchanged is not carried at all.
 from kjax.bytecode import program as p
 from kjax.compiler.fuse import free_values
 from kjax.compiler.views import dense
+from kjax.errors import LimitError
+from kjax.isa import limits
 
 
 def _inside(self, region, arguments):
@@ -113,4 +115,23 @@ def lane_id(self, op):
                                  source=self.program.source(op)))
 
 
-HANDLERS = {"while": while_loop, "case": case, "all_gather": all_gather, "permute": permute, "lane_id": lane_id}
+def trace(self, op):
+    """The host reads whole dense tensors, and writes results into new ones."""
+    a = op.attributes
+    if max(len(op.operands), len(op.results)) > limits.MAX_TRACE_VALUES:
+        raise LimitError(f"{a['what']} at {op.source}: {len(op.operands)} arrays in, {len(op.results)} out, at most "
+                         f"{limits.MAX_TRACE_VALUES} of each are possible. Print or pass fewer, or stack them.")
+    views = [self.materialize(self.view(v), dense_only=True) if v.type.size else None for v in op.operands]
+    targets = [self.fresh(r.type) for r in op.results]
+    for value, target in zip(op.results, targets):
+        self.bind(value, target)
+
+    def rows(values, views):
+        return tuple(p.Value(view.buffer if v.type.size else None, v.dtype, v.shape) for v, view in zip(values, views))
+
+    self.program.emit(p.Trace(a["kind"], a["site"], rows(op.operands, views), rows(op.results, targets),
+                              self.program.source(op)))
+
+
+HANDLERS = {"while": while_loop, "case": case, "all_gather": all_gather, "permute": permute, "lane_id": lane_id,
+            "trace": trace}

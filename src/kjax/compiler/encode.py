@@ -45,6 +45,9 @@ def _number(instruction, tensors):
         return replace(instruction, pairs=tuple(tuple(map(tensors.operand, pair)) for pair in instruction.pairs))
     if isinstance(instruction, (p.Do, p.Case)):
         return replace(instruction, tensor=tensors.of(instruction.tensor))
+    if isinstance(instruction, p.Trace):
+        return replace(instruction, inputs=tuple(map(tensors.operand, instruction.inputs)),
+                       outputs=tuple(map(tensors.operand, instruction.outputs)))
     if isinstance(instruction, p.Exchange):
         return replace(instruction, input=tensors.of(instruction.input), out=tensors.of(instruction.out))
     return instruction
@@ -66,4 +69,6 @@ def encode(graph, lowering, inputs, outputs):
     image.tensors = tensors.rows
     image.constants = bytes(tensors.constants)
     image.meta = {"name": graph.name, "sources": list(lowering.sources)}
+    if graph.sites:
+        image.meta["sites"] = graph.sites
     return image

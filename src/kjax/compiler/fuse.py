@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from kjax.compiler.order import Order
+from kjax.ir.graph import is_traced
 from kjax.isa import ops
 
 VIEWS = {"broadcast_in_dim", "reshape", "transpose", "slice", "reverse", "window", "constant", "iota"}
@@ -111,6 +112,7 @@ class _Fuser:
         self.node_of = {}  # op -> Node
         self.producer = {}  # value -> op of this region
         self.order = Order()
+        self.last_traced = None
         for at, op in enumerate(region.ops):
             self.add(at, op)
             for value in op.results:
@@ -163,7 +165,11 @@ class _Fuser:
         elif op.name == "reduce" and op.operands[0].type.size:
             cluster = self.join_reduce(at, op, deps)
         if cluster is None:
-            self.node_of[op] = self.node(Node([op], at, at), deps)
+            node = Node([op], at, at)
+            if is_traced(op):  # what the host sees keeps its order
+                deps |= {self.last_traced} if self.last_traced is not None else set()
+                self.last_traced = node
+            self.node_of[op] = self.node(node, deps)
 
     def member_clusters(self, op, shape):
         """Clusters of ``shape`` that produce an operand as a full member."""

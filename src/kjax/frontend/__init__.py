@@ -5,6 +5,7 @@ Reading order: ``parse`` (whatever the caller has -> an MLIR module), ``stablehl
 """
 
 from kjax.frontend.artifact import find_device, import_with_artifact, run_on
+from kjax.frontend.effects import callbacks_of
 from kjax.frontend.stablehlo import import_module
 
-__all__ = ["find_device", "import_module", "import_with_artifact", "run_on"]
+__all__ = ["callbacks_of", "find_device", "import_module", "import_with_artifact", "run_on"]

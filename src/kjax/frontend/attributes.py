@@ -15,6 +15,13 @@ _TOKEN = re.compile(r"[\[\](),]|[^\[\](),\s]+")
 _types = {}  # text of an MLIR type -> Type: modules repeat few types many times
 
 
+TOKEN = Type("i1", (0,))  # orders effects, which stay in program order anyway: an array of nothing
+
+
+def is_token(mlir_type):
+    return str(mlir_type) == "!stablehlo.token"
+
+
 def type_of(mlir_type):
     """Type of a ranked tensor with static dims. Raises CompileError, UnsupportedOpError."""
     text = str(mlir_type)
@@ -27,8 +34,7 @@ def _parse_type(text):
     if "quant." in text:
         raise UnsupportedOpError(f"The type {text} is quantized. Dequantize to floats before exporting.")
     if "token" in text:
-        raise CompileError(f"The type {text} orders side effects, which a kjax program cannot have. "
-                           "Remove ordered effects (jax.debug.print(ordered=True), io_callback) from the function.")
+        return TOKEN
     if "?" in text or "tensor<*" in text:
         raise CompileError(f"The type {text} has dynamic dims. Export with concrete shapes, "
                            "or refine the symbolic ones before compiling.")

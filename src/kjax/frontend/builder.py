@@ -70,6 +70,10 @@ class Builder:
         self._scopes[-1][key] = value
         return value
 
+    def token(self):
+        """What a StableHLO token becomes: an array of nothing."""
+        return self.constant(np.zeros((0,), np.bool_), "i1")
+
     def full(self, number, type):
         """A constant of one number in every element. The number is wrapped to an integer type's width."""
         info = dtypes.BY_NAME[type.dtype]

@@ -1,12 +1,14 @@
 """The name under which kjax lowers JAX functions.
 
 For a platform that JAX has no special rules for, it writes every primitive out in StableHLO: LU, solve, inverse,
-determinant and matrix exponential come as loops and dots, where "cpu" would call LAPACK.
+determinant and matrix exponential come as loops and dots, where "cpu" would call LAPACK. ``effects`` adds what JAX leaves to platforms: prints and
+callbacks.
 """
 
 import re
 
 from kjax.errors import UnsupportedOpError
+from kjax.frontend import effects
 
 PLATFORM = "kjax"
 _NO_RULE = re.compile(r"rule for primitive '?([\w.]+)'? not found")
@@ -15,18 +17,9 @@ _NO_RULE = re.compile(r"rule for primitive '?([\w.]+)'? not found")
 def lower(traced):
     """Lower a ``jax.stages.Traced`` for kjax. Raises UnsupportedOpError for a primitive that JAX cannot write out."""
     _enable_donation()
+    effects.register(PLATFORM)
     try:
         return traced.lower(lowering_platforms=(PLATFORM,))
-    except ValueError as error:
-        if "EmitPythonCallback" not in str(error):
-            raise
-        where = _where(traced, lambda name: name.endswith("callback"))
-        advice = "call Python before or after it, or split the function there."
-        if "equinox" in where:
-            advice += (" Checks of equinox (eqx.error_if) become NaN in the result, without a callback, when EQX_ON_ERROR=nan "
-                       "is in the environment before equinox is imported.")
-        raise UnsupportedOpError(f"a callback into Python{where} (pure_callback, io_callback, jax.debug.callback) cannot be "
-                                 f"part of a program: {advice}") from error
     except NotImplementedError as error:
         match = _NO_RULE.search(str(error))
         if not match:

@@ -11,7 +11,7 @@ from kjax.frontend import attributes, locations, parse
 from kjax.frontend.builder import Builder
 from kjax.frontend.legalize import RULES
 from kjax.ir import check
-from kjax.ir.graph import Graph
+from kjax.ir.graph import Graph, has_effect
 
 TERMINATORS = ("func.return", "stablehlo.return", "sdy.return")
 
@@ -21,7 +21,7 @@ def import_module(source, *, entry="main"):
 
     ``source``: text, bytes (bytecode, portable artifact, serialized ``jax.export.Exported``), an MLIR
     module, a ``jax.stages.Lowered`` or a ``jax.export.Exported``. Raises CompileError for what is not StableHLO
-    or cannot be a program (dynamic shapes, recursion, ordered effects), UnsupportedOpError for an operation
+    or cannot be a program (dynamic shapes, recursion), UnsupportedOpError for an operation
     without a rule; both name the user's source line.
     """
     module = parse.module_of(source)
@@ -117,8 +117,11 @@ class Importer:
         from kjax.frontend.legalize import sharding
 
         if not sharding.import_lanes(self, block):
-            arguments = [self.graph.argument(attributes.type_of(a.type)) for a in block.arguments]
-            self.graph.results = flatten(self.block(block, arguments))
+            arguments = [self.b.token() if attributes.is_token(a.type) else self.graph.argument(attributes.type_of(a.type))
+                         for a in block.arguments]
+            results = flatten(self.block(block, arguments))
+            tokens = list(map(attributes.is_token, function.type.results))
+            self.graph.results = [v for v, token in zip(results, tokens) if not token] if any(tokens) else results
         self.graph.aliases = aliases_of(function, self.graph)
         drop_dead(self.graph)
         check.check(self.graph)
@@ -206,11 +209,11 @@ def aliases_of(function, graph):
 
 
 def drop_dead(region, keep=()):
-    """Drop operations whose results nobody uses. All core operations are pure, but lanes must meet in exchanges."""
+    """Drop operations whose results nobody uses. All core operations are pure but exchanges and traces."""
     used = set(map(id, region.results)) | set(keep)
     kept = []
     for op in reversed(region.ops):
-        if any(id(r) in used for r in op.results) or _exchanges(op):
+        if any(id(r) in used for r in op.results) or has_effect(op):
             for inner in op.regions:
                 drop_dead(inner)
             used.update(_uses(op))
@@ -226,7 +229,3 @@ def _uses(op):
         for inner in region.ops:
             found |= _uses(inner)
     return found
-
-
-def _exchanges(op):
-    return op.name in ("all_gather", "permute") or any(_exchanges(o) for r in op.regions for o in r.ops)

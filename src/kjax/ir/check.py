@@ -366,6 +366,7 @@ RULES = {
     "case": Rule(1, (), None, _case),
     "all_gather": Rule(1, ("groups",), 0, _all_gather),
     "permute": Rule(1, ("pairs",), 0, _permute),
+    "trace": Rule(None, ("kind", "site", "pure"), 0, lambda op: [r.type for r in op.results]),
     "lane_id": Rule(0, (), 0, lambda op: [Type("u32")]),
 }
 

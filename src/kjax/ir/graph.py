@@ -41,6 +41,8 @@ elementwise              any non-special name of ``isa/ops.py`` except ``copy`` 
 ``all_gather``           ``groups`` (tuple of tuples of lanes): result = (group size,) + operand shape
 ``permute``              ``pairs`` ((from, to), ...): lanes that nobody sends to get zeros
 ``lane_id``              u32 scalar
+``trace``                any operands, any results; ``kind`` ("print", "call"), ``site`` (position in the graph's
+                         ``sites``), ``what``, ``pure`` (may be left out when nobody uses its results)
 =======================  ===========================================================================
 
 Regions of ``while`` and ``case`` may use values of the regions around them; the others (``reduce``,
@@ -154,7 +156,7 @@ class Graph(Region):
     ``aliases`` maps an output's number to the donated input whose buffer it takes over. ``lanes`` > 1: every lane runs
     this graph on its own arguments. ``name`` is the function's. ``in_shardings`` and ``out_shardings``: with lanes, how
     the caller's whole arrays are cut into the lanes' arguments and joined from their results (``ir/sharding.py``);
-    empty where every lane takes and gives whole arrays.
+    empty where every lane takes and gives whole arrays. ``sites``: JSON-able records of what the host does at traces.
     """
 
     name: str = "main"
@@ -162,3 +164,19 @@ class Graph(Region):
     aliases: dict = field(default_factory=dict)
     in_shardings: tuple = ()
     out_shardings: tuple = ()
+    sites: list = field(default_factory=list)
+
+
+def has_effect(op):
+    """Whether ``op``, or something in its regions, must happen even if nobody uses its results: lanes meet in exchanges, the
+    host sees traces."""
+    if op.name in ("all_gather", "permute"):
+        return True
+    if op.name == "trace":
+        return not op.attributes["pure"]
+    return any(has_effect(inner) for region in op.regions for inner in region.ops)
+
+
+def is_traced(op):
+    """Whether ``op``, or something in its regions, stops for the host: such operations keep their order."""
+    return op.name == "trace" or any(is_traced(inner) for region in op.regions for inner in region.ops)

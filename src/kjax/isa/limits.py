@@ -12,5 +12,6 @@ MAX_TENSORS = 1 << 20
 MAX_ARGUMENTS = 4096  # inputs, and outputs, of one program
 MAX_LANES = 64
 MAX_SORT_OPERANDS = 16
+MAX_TRACE_VALUES = 256  # inputs, and outputs, of one trace
 MAX_INDEX_COMPONENTS = 12  # components of one gather or scatter origin
 MAX_BYTES = 1 << 40  # any tensor, arena or image: keeps every sum of offsets inside 63 bits

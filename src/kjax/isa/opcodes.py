@@ -22,6 +22,7 @@ OPCODES = (
     Opcode(19, "branch", "the next branch of a choice begins"),
     Opcode(20, "end", "close a while or a case"),
     Opcode(24, "exchange", "collective among the lanes of a program"),
+    Opcode(25, "trace", "hand values to the host: to be printed, or for a call whose results it writes back"),
 )
 
 BY_NAME = {o.name: o for o in OPCODES}
@@ -32,6 +33,12 @@ EXCHANGE_KINDS = {
     "all_gather": 1,  # out[lane_in_group] = in of that lane: shape (group size,) + in
     "permute": 2,  # out = in of the lane that sends to me by the pair table; zeros where none does
     "lane_id": 3,  # out (u32 scalar) = my lane number; no input
+}
+
+# What a trace asks of its host. All tensors are dense.
+TRACE_KINDS = {
+    "print": 1,  # take note of the values; there is no answer
+    "call": 2,  # compute the outputs from the inputs; a host may refuse such programs when they are loaded
 }
 
 # How gather and scatter treat an origin outside its limits.

@@ -15,6 +15,7 @@ STATUSES = (
     # the vm's progress (not failures)
     Status(1, "again", "the budget of this slice is used up; call run again to go on"),
     Status(2, "waiting", "this lane waits for others in an exchange; run the others, then this one again"),
+    Status(3, "asking", "the program has a trace for its host, who takes it and calls run again"),
     # container
     Status(16, "truncated", "shorter than its header says, or than a header"),
     Status(17, "bad_magic", "not a kjax program"),
@@ -35,6 +36,7 @@ STATUSES = (
     Status(54, "bad_nesting", "while, do, case, branch and end do not nest"),
     Status(55, "too_deep", "regions nest deeper than the engine's stack"),
     Status(56, "read_only", "a constant or an input would be written to"),
+    Status(57, "no_host", "the program calls its host, who takes no calls"),
     # bodies
     Status(64, "bad_uop", "unknown micro-operation, or a field that must be zero is not"),
     Status(65, "bad_register", "a register out of range, or read before it is written"),
@@ -52,6 +54,7 @@ STATUSES = (
     Status(101, "no_fpu", "floating point cannot be used in this context now"),
     Status(102, "no_memory", "memory could not be had"),
     Status(103, "bad_call", "wrong number of arguments, a null or misaligned buffer"),
+    Status(104, "host_failed", "the host failed in a call that the program made"),
 )
 
 BY_NAME = {s.name: s for s in STATUSES}

@@ -23,6 +23,8 @@ class Facts:
     n_outputs: int
     n_instructions: int
     lanes: int
+    n_traces: int = 0
+    n_calls: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,11 @@ class Environment(Protocol):
 
     name: str
 
-    def load(self, image, *, memory_limit=None, cpu=None):
-        """Verify ``image`` (bytes) there and keep it. Raises VerifyError, LimitError, DeviceError. Returns Loaded."""
+    def load(self, image, *, memory_limit=None, cpu=None, host=None):
+        """Verify ``image`` (bytes) there and keep it. Raises VerifyError, LimitError, DeviceError. Returns Loaded.
+
+        ``host``: what is done at its traces, a ``runtime.trace.Host``; None: prints as its META says, no callbacks.
+        """
 
     def devices(self):
         """Tuple of Device."""

@@ -6,6 +6,7 @@ import weakref
 from kjax import _engine
 from kjax.errors import DeviceError
 from kjax.runtime.base import Device, Facts
+from kjax.runtime.trace import Host
 
 
 class Embedded:
@@ -21,16 +22,17 @@ class Embedded:
         self._programs = weakref.WeakSet()
         self._closed = False
 
-    def load(self, image, *, memory_limit=None, cpu=None, names=None):
+    def load(self, image, *, memory_limit=None, cpu=None, names=None, host=None):
         """Verify ``image`` (bytes-like) and keep a copy.
 
         ``memory_limit``: bytes that plan and arenas may take; ``cpu``: a name of ``cpus()``, None for the best;
-        ``names``: what the inputs are called in error messages. Raises VerifyError, LimitError, ValueError (unknown cpu).
+        ``names``: what the inputs are called in error messages; ``host``: see ``base.Environment``.
+        Raises VerifyError, LimitError, ValueError (unknown cpu).
         """
         if self._closed:
             raise DeviceError("this environment is closed")
         program = EmbeddedProgram(_engine.Program(image, cpu=cpu, memory_limit=memory_limit, account=self._account,
-                                                  names=names))
+                                                  names=names, host=host or Host.of(image)))
         self._programs.add(program)
         return program
 

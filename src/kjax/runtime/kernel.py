@@ -8,9 +8,11 @@ Arguments travel through one kernel buffer for each run in flight, kept for the 
 after lane, each at a multiple of 64 bytes.
 """
 
+import contextlib
 import errno
 import os
 import threading
+import warnings
 from ctypes import sizeof
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,8 +21,9 @@ import numpy as np
 
 from kjax import errors
 from kjax.isa import dtypes
-from kjax.runtime import pci, uapi
+from kjax.runtime import pci, trace, uapi
 from kjax.runtime.base import Device, Facts
+from kjax.runtime.trace import Host
 
 _ALIGN = 64
 _LOG = 4096
@@ -93,7 +96,8 @@ class _Block:
 class KernelProgram:
     """A program fd. Several threads may run it at once: each run has its own buffer."""
 
-    def __init__(self, environment, fd, names=None):
+    def __init__(self, environment, fd, names=None, host=None):
+        self._host, self._trace_lock, self._records, self._dropped = host or Host(), threading.Lock(), None, 0
         self._environment, self._port, self._fd = environment, environment.port, fd
         self._names = names or ()
         self._lock = threading.Lock()
@@ -119,7 +123,8 @@ class KernelProgram:
         self.memory = info.memory
         self.facts = Facts(
             info.plan_bytes, info.arena_bytes, info.constant_bytes, info.input_bytes, info.output_bytes, info.cost,
-            info.flops, bool(info.cost_is_open), info.n_inputs, info.n_outputs, info.n_instructions, info.lanes)
+            info.flops, bool(info.cost_is_open), info.n_inputs, info.n_outputs, info.n_instructions, info.lanes,
+            info.traces)
 
     @staticmethod
     def _check(error, record, what):
@@ -142,6 +147,11 @@ class KernelProgram:
             buffer = _RunBuffer(self._port, self._environment.fd, self)
         try:
             outputs = buffer.run(lanes, deadline, fuel, in_place)
+        except errors.KjaxError:
+            if self.facts.n_traces:  # what was printed before it failed
+                with contextlib.suppress(errors.KjaxError):
+                    self.show_traces()
+            raise
         finally:
             with self._lock:
                 if not self._closed:
@@ -149,7 +159,43 @@ class KernelProgram:
                     buffer = None
             if buffer:
                 buffer.close()
+        if self.facts.n_traces:
+            self.show_traces()
         return outputs if self.facts.lanes > 1 else outputs[0]
+
+    def read_traces(self):
+        """What the program's runs have printed since this was last called: a list of ``trace.Record``, oldest first.
+
+        The kernel keeps a bounded ring for each program and drops what does not fit: then this warns (RuntimeWarning) of how
+        many were lost. Raises DeviceError.
+        """
+        found = []
+        with self._trace_lock:
+            while True:
+                if self._records is None:
+                    self._records = self._port.memory(uapi.TRACE_BYTES)
+                room = len(self._records.data)
+                record = uapi.Trace(records=self._records.address, capacity=room)
+                error = self._port.ioctl(self._fd, uapi.TRACE, record, timeout=_DEFAULT_SECONDS)
+                self._check(error, record, "reading what the program printed")
+                if record.bytes:
+                    self._port.pull(self._records, 0, record.bytes)
+                    found += trace.records(bytes(self._records.data[:record.bytes]))
+                elif record.next > room:
+                    self._port.free(self._records)
+                    self._records = self._port.memory(record.next)
+                if not record.left:
+                    break
+            lost, self._dropped = record.dropped - self._dropped, record.dropped
+        if lost:
+            warnings.warn(f"{lost} prints of a program were lost: its ring was full. Load it with a larger trace_bytes, or "
+                          "print less in one run.", RuntimeWarning, stacklevel=2)
+        return found
+
+    def show_traces(self):
+        """Print, as JAX would, what the program's runs have printed."""
+        for record in self.read_traces():
+            self._host(record.site, record.lane, record.arrays)
 
     def _match(self, lanes):
         if len(lanes) != self.facts.lanes:
@@ -173,6 +219,10 @@ class KernelProgram:
             self._closed, idle, self._idle = True, self._idle, []
         for buffer in idle:
             buffer.close()
+        with self._trace_lock:
+            if self._records is not None:
+                self._port.free(self._records)
+                self._records = None
         self._port.close(self._fd)
         self._environment.forget(self)
 
@@ -348,7 +398,7 @@ class KernelEnvironment:
     def forget(self, thing):
         self._open_things.discard(thing)
 
-    def _load(self, request, image, memory_limit, cost_limit, cpu, runs):
+    def _load(self, request, image, memory_limit, cost_limit, cpu, runs, trace_bytes=None, trace_log=False):
         limit = self.query().image_limit
         if limit and len(image) > limit:
             raise errors.LimitError(f"the image has {len(image)} bytes and the module takes {limit}", status=80)
@@ -359,7 +409,8 @@ class KernelEnvironment:
             log = _round(len(image))
             record = uapi.Load(
                 image=block.address, image_bytes=len(image), memory_limit=memory_limit or 0, cost_limit=cost_limit or 0,
-                log=block.address + log, log_capacity=_LOG, cpu=uapi.CPUS.get(cpu, 0), runs=runs)
+                log=block.address + log, log_capacity=_LOG, cpu=uapi.CPUS.get(cpu, 0), runs=runs,
+                trace_bytes=trace_bytes or 0, flags=uapi.LOAD_TRACE_LOG if trace_log else 0)
             error = self.port.ioctl(self.fd, request, record, push=[(block, 0, log)], timeout=_DEFAULT_SECONDS)
             if error:
                 raise failure(error, record, "the kernel refused the image", self._log(block, log, record.log_needed))
@@ -371,18 +422,24 @@ class KernelEnvironment:
         self.port.pull(block, start, start + min(needed, _LOG))
         return bytes(block.data[start:start + min(needed, _LOG)]).split(b"\0")[0].decode(errors="replace")
 
-    def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1, names=None):
+    def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1, names=None, host=None, trace_bytes=None,
+             trace_log=False):
         """See ``base.Environment.load``.
 
         ``cost_limit`` in work units; ``runs``: arenas for so many runs at once; ``names``: what the inputs are called
-        in error messages.
+        in error messages; ``trace_bytes``: ring for what the program prints (64 KiB, at most 1 MiB), read after each run;
+        ``trace_log``: the prints go to the kernel's log, too, rate limited.
         """
-        fd = self._load(uapi.LOAD, image, memory_limit, cost_limit, cpu, runs).fd
-        return self._adopt(fd, names)
+        host = host or Host.of(image)
+        if calls := host.calls():
+            raise errors.UnsupportedOpError(f"the program calls Python: {', '.join(calls)}. In the kernel nobody can: run it in "
+                                            "environment='embedded', or return the values and call the function outside")
+        fd = self._load(uapi.LOAD, image, memory_limit, cost_limit, cpu, runs, trace_bytes, trace_log).fd
+        return self._adopt(fd, names, host)
 
-    def _adopt(self, fd, names=None):
+    def _adopt(self, fd, names=None, host=None):
         try:
-            program = KernelProgram(self, fd, names)
+            program = KernelProgram(self, fd, names, host)
         except BaseException:
             self.port.close(fd)
             raise

@@ -14,10 +14,12 @@ RANK_MAX = 12
 
 _IOC = 0xBC << 8  # _IO(KJAX_IOC, n)
 QUERY, DEVICES, LOAD, LOAD_LIBRARY, BUFFER, PIN, OPEN = (_IOC | n for n in range(7))
-INFO, EXECUTE = _IOC | 0x20, _IOC | 0x21
+INFO, EXECUTE, TRACE = _IOC | 0x20, _IOC | 0x21, _IOC | 0x22
 ENTRY = _IOC | 0x40
 
-FEATURE_LANES, FEATURE_LIBRARY = 1, 2
+FEATURE_LANES, FEATURE_LIBRARY, FEATURE_TRACE = 1, 2, 4
+LOAD_TRACE_LOG = 1
+TRACE_BYTES = 64 << 10  # of a ring, where load does not say
 CPUS = {"scalar": 1, "avx2": 2, "avx512": 3}  # kjax_load.cpu; 0 is the best
 PIN_REPLACE, PIN_REMOVE = 1, 2
 EXECUTE_NOWAIT = 1
@@ -60,7 +62,7 @@ Load = _struct(
     ("size", c_uint32), ("flags", c_uint32), ("image", c_uint64), ("image_bytes", c_uint64),
     ("memory_limit", c_uint64), ("cost_limit", c_uint64), ("log", c_uint64), ("log_capacity", c_uint32),
     ("log_needed", c_uint32), ("cpu", c_uint32), ("runs", c_uint32), ("status", c_uint32), ("failed_at", c_uint32),
-    ("fd", c_int32), ("count", c_uint32), ("reserved", c_uint64 * 2),
+    ("fd", c_int32), ("count", c_uint32), ("trace_bytes", c_uint32), ("reserved0", c_uint32), ("reserved", c_uint64),
 )  # fmt: skip
 Buffer = _struct(
     "Buffer",
@@ -96,7 +98,7 @@ Info = _struct(
     ("plan_bytes", c_uint64), ("arena_bytes", c_uint64), ("constant_bytes", c_uint64), ("input_bytes", c_uint64),
     ("output_bytes", c_uint64), ("image_bytes", c_uint64), ("memory", c_uint64), ("cost", c_uint64),
     ("flops", c_uint64), ("cost_is_open", c_uint32), ("n_inputs", c_uint32), ("n_outputs", c_uint32),
-    ("n_instructions", c_uint32), ("lanes", c_uint32), ("cpu", c_uint32), ("runs", c_uint32), ("reserved0", c_uint32),
+    ("n_instructions", c_uint32), ("lanes", c_uint32), ("cpu", c_uint32), ("runs", c_uint32), ("traces", c_uint32),
     ("reserved", c_uint64 * 4),
 )  # fmt: skip
 Slot = _struct("Slot", ("fd", c_int32), ("reserved", c_uint32), ("offset", c_uint64), base=Structure)
@@ -106,8 +108,22 @@ Execute = _struct(
     ("n_outputs", c_uint32), ("fuel", c_uint64), ("deadline", c_uint64), ("used", c_uint64), ("time", c_uint64),
     ("status", c_uint32), ("failed_lane", c_uint32), ("reserved", c_uint64 * 2),
 )  # fmt: skip
+Trace = _struct(
+    "Trace",
+    ("size", c_uint32), ("flags", c_uint32), ("records", c_uint64), ("capacity", c_uint64), ("bytes", c_uint64),
+    ("left", c_uint64), ("dropped", c_uint64), ("count", c_uint32), ("next", c_uint32), ("status", c_uint32),
+    ("reserved0", c_uint32), ("reserved", c_uint64 * 2),
+)  # fmt: skip
+Trace_Record = _struct(
+    "Trace_Record",
+    ("bytes", c_uint32), ("site", c_uint32), ("sequence", c_uint64), ("run", c_uint64), ("time", c_uint64),
+    ("lane", c_uint32), ("values", c_uint32),
+    base=Structure,
+)  # fmt: skip
+Trace_Value = _struct("Trace_Value", ("dtype", c_uint32), ("rank", c_uint32), ("bytes", c_uint64), base=Structure)
 
-STRUCTS = (Query, Device, Devices, Load, Buffer, Pin, Open, Entry, Argument, Info, Slot, Execute)
+STRUCTS = (Query, Device, Devices, Load, Buffer, Pin, Open, Entry, Argument, Info, Slot, Execute, Trace, Trace_Record,
+           Trace_Value)
 
 
 def meaning(number):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kjax.compiler.passes.algebra import simpler
-from kjax.ir.graph import Type
+from kjax.ir.graph import Type, has_effect
 from kjax.ir.rewrite import Rewriter
 from kjax.ir.scalar import apply_elementwise, splat
 
@@ -42,7 +42,7 @@ def _unit_reduce(region, op):
 
 def _empty(region, op):
     """Operations on nothing: results without elements are constants, a reduction of nothing is its initial value."""
-    if op.name in ("while", "case", "constant") or not op.results:
+    if op.name in ("while", "case", "constant", "trace") or not op.results:
         return None
     if all(r.type.size == 0 for r in op.results):
         return [region.add("constant", [], r.type, source=op.source, value=np.empty(r.shape, r.type.info.numpy))
@@ -54,7 +54,7 @@ def _empty(region, op):
 
 def _key(op):
     """What two operations that compute the same have in common, or None where that is not said."""
-    if op.regions or op.name in ("all_gather", "permute", "lane_id"):
+    if op.regions or op.name in ("all_gather", "permute", "lane_id", "trace"):
         return None
     parts = []
     for name, value in sorted(op.attributes.items()):
@@ -104,11 +104,11 @@ class _Unique(Rewriter):
 
 
 def _drop_unused(region):
-    """Remove what no result needs; operations here have no effects but exchanges, which all lanes must meet in."""
+    """Remove what no result needs; operations here have no effects but exchanges and traces."""
     def used(ops, results):
         live, keep = set(results), []
         for op in reversed(ops):
-            if any(r in live for r in op.results) or op.name in ("all_gather", "permute"):
+            if any(r in live for r in op.results) or has_effect(op):
                 keep.append(op)
                 live.update(op.operands)
                 for inner in op.regions:

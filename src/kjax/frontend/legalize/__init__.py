@@ -6,6 +6,7 @@ from kjax.frontend.legalize import (  # noqa: E402,F401  (each module registers 
     complex_functions,
     contraction,
     control,
+    effects,
     elementwise,
     fft,
     indexing,

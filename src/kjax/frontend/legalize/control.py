@@ -61,7 +61,8 @@ def custom_call(b, node):
         return handler(b, node)
     advice = "Write it with jax.numpy or jax.lax operations"
     if "callback" in target:
-        advice = "A kjax program cannot call Python: remove the callback, or return the value instead"
+        advice = ("Python functions do not travel in StableHLO: give kjax.jit or kjax.compile the function itself, or lower it "
+                  "with kjax.frontend.platform.lower")
     elif "lapack" in target or "cusolver" in target or "Eigh" in target:
         advice = "Lower with kjax.frontend.platform.lower, or use another algorithm"
     return b.refuse(f"stablehlo.custom_call @{target}", "it calls native code that a program cannot hold", advice)
@@ -175,7 +176,13 @@ def _effect(name, why):
     return lower
 
 
-for _name in ("send", "recv", "infeed", "outfeed", "create_token", "after_all"):
+@rule("stablehlo.create_token", "stablehlo.after_all")
+def token(b, node):
+    """Traces stay in program order, with or without tokens."""
+    return b.token()
+
+
+for _name in ("send", "recv", "infeed", "outfeed"):
     rule("stablehlo." + _name)(_effect("stablehlo." + _name, "it is a side effect with a token"))
 for _name in ("uniform_quantize", "uniform_dequantize"):
     rule("stablehlo." + _name)(_effect("stablehlo." + _name, "quantized types are not supported"))

@@ -64,6 +64,11 @@ class GuestProgram(_Revived):
         return self._get().run(inputs, deadline=deadline, fuel=fuel, in_place=in_place)
 
 
+    def read_traces(self):
+        """See ``kernel.KernelProgram.read_traces``."""
+        return self._get().read_traces()
+
+
 class GuestLibrary(_Revived):
     """A library in a guest; see ``kernel.KernelLibrary``."""
 
@@ -122,11 +127,13 @@ class GuestEnvironment:
                     raise DeviceError(f"the guest has no /dev/kjax: {e.strerror}", tail=port.dmesg()[-2000:]) from None
             return self._kernel
 
-    def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1, names=None):
+    def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1, names=None, host=None,
+             trace_bytes=None, trace_log=False):
         """See ``base.Environment.load`` and ``KernelEnvironment.load``."""
         image = bytes(image)
         return GuestProgram(self, lambda kernel: kernel.load(
-            image, memory_limit=memory_limit, cpu=cpu, cost_limit=cost_limit, runs=runs, names=names))
+            image, memory_limit=memory_limit, cpu=cpu, cost_limit=cost_limit, runs=runs, names=names, host=host,
+            trace_bytes=trace_bytes, trace_log=trace_log))
 
     def load_library(self, image, *, memory_limit=None):
         """Verify and keep the bytes of a .kjl. Returns a GuestLibrary."""
