@@ -52,11 +52,18 @@ def test_a_step_updates_its_donated_state_in_place(name):
     assert memory.alias_size_in_bytes == sum(x.nbytes for x in state)
 
 
-def test_checks_of_equinox_are_refused_with_the_way_out():
+def test_checks_of_equinox_raise_here_and_are_refused_in_the_kernel_with_the_way_out():
     import equinox as eqx
+
+    from kjax.runtime.kernel import without_calls
+    from kjax.runtime.trace import Host
 
     def f(x):
         return eqx.error_if(x, x < 0, "negative", on_error="raise")
 
+    program = kjax.compile(f, np.float32(1))
+    assert program(np.float32(1)) == 1
+    with pytest.raises(Exception, match="negative"):
+        program(np.float32(-1))
     with pytest.raises(kjax.UnsupportedOpError, match="EQX_ON_ERROR=nan"):
-        kjax.compile(f, np.float32(1))
+        without_calls(Host.of(program.image))

@@ -75,6 +75,17 @@ def failure(number, record, what, log=""):
     return errors.for_status(status, text, instruction=None if at == uapi.NO_INSTRUCTION else at)
 
 
+def without_calls(host):
+    """``host``, or UnsupportedOpError when its program calls Python: a kernel cannot."""
+    if not (calls := host.calls()):
+        return host
+    advice = "run it in environment='embedded', or return the values and call the function outside."
+    if any("equinox" in call for call in calls):
+        advice += (" Checks of equinox (eqx.error_if) become NaN in the result, without a callback, when EQX_ON_ERROR=nan is in "
+                   "the environment before equinox is imported.")
+    raise errors.UnsupportedOpError(f"the program calls Python: {', '.join(calls)}. In the kernel nobody can: {advice}")
+
+
 def _round(n):
     return n + -n % _ALIGN
 
@@ -430,10 +441,7 @@ class KernelEnvironment:
         in error messages; ``trace_bytes``: ring for what the program prints (64 KiB, at most 1 MiB), read after each run;
         ``trace_log``: the prints go to the kernel's log, too, rate limited.
         """
-        host = host or Host.of(image)
-        if calls := host.calls():
-            raise errors.UnsupportedOpError(f"the program calls Python: {', '.join(calls)}. In the kernel nobody can: run it in "
-                                            "environment='embedded', or return the values and call the function outside")
+        host = without_calls(host or Host.of(image))
         fd = self._load(uapi.LOAD, image, memory_limit, cost_limit, cpu, runs, trace_bytes, trace_log).fd
         return self._adopt(fd, names, host)
 
