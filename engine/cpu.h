@@ -12,11 +12,26 @@
 /* dst[i] = op(a[i], b[i], c[i]) for i < n; operands that an operation lacks are ignored. dst may equal a, b or c. */
 typedef void kjx_uop_fn(void *dst, const void *a, const void *b, const void *c, u64 n);
 
+/* Fold @n values onto the @width accumulators (flags FIRST: there are none yet): value i onto accumulator i % @width.
+ * LAST: then the upper half of the accumulators onto the lower, down to acc[0]. @width is KJX_FOLD_BYTES of elements, or
+ * the length of all strips of values where that is less. */
+typedef void kjx_fold_fn(void *acc, const void *values, u64 n, u64 width, u32 flags);
+
+#define KJX_FOLD_BYTES	256
+#define KJX_FOLD_FIRST	1
+#define KJX_FOLD_LAST	2
+
+struct kjx_fold {
+	u32 code;				/* of the micro-operation that combines two */
+	kjx_fold_fn *fn;
+};
+
 struct kjx_cpu {
 	const char *name;
 	u32 needs;				/* KJX_CPU_HAS_* */
 	kjx_uop_fn *const *uops;		/* by code, KJX_UOP_CODES entries, NULL where isa/ops.py has no row */
 	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
+	const struct kjx_fold *folds;		/* the last one has no fn */
 	/* strided moves of elements of 1 << log2_size bytes: a run of n elements, byte strides */
 	void (*move)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 n, u32 log2_size);
 	/* iota: dst[i] = first + i * step, as i32 or i64 */

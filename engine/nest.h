@@ -90,6 +90,7 @@ struct kjx_acc {
  * @in_slots, @fixed, @splats: cells to be set when linking; splats are filled at each execution
  * @single:	a map of a single strip: linked cells stay right
  * @plain:	one accumulator, and the combine body is one binary operation on it and the value
+ * @fold:	plain, rows of one kept lane, and there is a routine that folds whole strips; or NULL
  * @quick:	single, and nothing but routines on cells that linking can set
  */
 struct kjx_nest_plan {
@@ -109,6 +110,7 @@ struct kjx_nest_plan {
 	u32 n_in_slots, n_fixed, n_splats, n_slots;
 	u32 slot_bytes, cursors, counters, slots;
 	u64 link_at;
+	kjx_fold_fn *fold;
 	struct kjx_acc acc[KJX_MAX_ACCUMULATORS];
 };
 

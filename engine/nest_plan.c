@@ -492,6 +492,18 @@ static void lay_out(struct decoder *d)
 	}
 }
 
+/* the routine that folds whole strips, where the combine body is one operation on the accumulator and the value */
+static kjx_fold_fn *fold_of(const struct decoder *d)
+{
+	const struct kjx_micro *m = d->plan->combine.micro;
+	const struct kjx_fold *fold;
+
+	for (fold = d->b->cpu->folds; fold->fn; fold++)
+		if (m->a != m->b && m->fn == d->b->cpu->uops[fold->code])
+			break;
+	return fold->fn;
+}
+
 bool kjx_nest_is_quick(const struct kjx_nest_plan *p)
 {
 	return p->quick;
@@ -546,6 +558,8 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 	plan->plain = insn->n_acc == 1 && plan->combine.n_micro == 1 && plan->combine.micro->fn &&
 		      plan->combine.micro->dst == 2 && plan->combine.micro->a < 2 && plan->combine.micro->b < 2 &&
 		      plan->combine.micro->c < 2;
+	if (plan->plain && plan->mode == KJX_NEST_FLAT && plan->unit == 1)
+		plan->fold = fold_of(&d);
 	plan->cost = kjx_strip_cost(plan->lanes, plan->map.weight);
 	make_quick(&d);
 	return plan;

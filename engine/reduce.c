@@ -2,6 +2,9 @@
 /*
  * Reductions: values are folded strip onto strip into the accumulators, in flat mode the last strip then in halves.
  *
+ * A sum (or another fold of one routine, cpu.h) along long rows goes onto KJX_FOLD_BYTES of accumulators instead: element
+ * i onto accumulator i modulo their number, in order; then those in halves.
+ *
  * Cells of the combine body: accumulators are read through cell i and written through cell 2 * n_acc + i. Usually
  * both point at the accumulator's slot; a row that fits one strip is first folded right from where its values lie.
  *
@@ -102,6 +105,16 @@ static void halve(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, cons
 	}
 }
 
+/* the strip that begins at @lane is folded by one routine, and the last one of a row to a single value */
+static void fold_strip(const struct kjx_nest_plan *p, const struct kjx_work *w, u64 lane, u64 n)
+{
+	u64 width = kjx_min(KJX_FOLD_BYTES >> p->acc[0].log2_size, p->strip);
+
+	w->cells[0] = acc_slot(p, w, 0);
+	p->fold(w->cells[0], w->cells[p->acc[0].value], n, width,
+		(lane ? 0 : KJX_FOLD_FIRST) | (lane + n == p->lanes ? KJX_FOLD_LAST : 0));
+}
+
 static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
 {
 	u64 *at = s->vm->at;
@@ -113,7 +126,9 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 			u64 n = kjx_min(p->strip, p->lanes - at[1]);
 
 			kjx_phase_run(s->cpu, p, &p->map, w, at[1], n);
-			if (!at[1])
+			if (p->fold)
+				fold_strip(p, w, at[1], n);
+			else if (!at[1])
 				take(p, w, n, n < p->lanes);
 			else
 				fold(s->cpu, p, w, n);
@@ -122,9 +137,9 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 			if (over && at[1] < p->lanes)
 				return KJX_AGAIN;
 		}
-		if (p->plain)
+		if (!p->fold && p->plain)
 			halve_plain(p, w, p->strip, p->unit);
-		else
+		else if (!p->fold)
 			halve(s->cpu, p, w, p->strip, p->unit);
 		kjx_phase_run(s->cpu, p, &p->post, w, 0, p->unit);
 		over = kjx_spend(s, kjx_halving_cost(p->strip, p->combine.weight) +
