@@ -138,7 +138,7 @@ static void plan_tile(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool rhs_n
 
 	if (!lhs_m || short_k || (p->m >= 32 && p->n >= 64) || (p->m >= 8 && p->n >= 32 && p->lhs_k != 1))
 		p->flags |= KJX_GEMM_PACK_LHS;
-	if (!rhs_n || p->rhs_n != 1 || short_k || (p->m >= 32 && rhs_bytes > 24576))
+	if (!rhs_n || p->rhs_n != 1 || short_k || (p->m >= 96 && rhs_bytes > 24576))
 		p->flags |= KJX_GEMM_PACK_RHS;
 	if (p->flags & KJX_GEMM_PACK_RHS && p->m < 8)
 		most /= 4;	/* packing is most of the work: keep the unit of work short */
