@@ -176,16 +176,18 @@ struct kjx_index {
  * @n_index:	components of an origin
  * @mode:	KJX_INDEX_CLAMP, or KJX_INDEX_SKIP (scatter only: a window whose origin is out of range is left out)
  * @n_regs, @body, @n_uops: scatter: the update body: register 0 holds the current elements, register 1 the
- *		updates; the result is left in register 0. n_uops = 0 means: replace. gather: zero.
+ *		updates, register 2 + i splat i; the result is left in register 0. n_uops = 0 means: replace. gather: zero.
+ * @n_splats:	with a body: elements that it reads besides, each the same at every point (constants, say)
  * followed by u64 dims[n_batch + n_window], operand windowed { struct kjx_operand, strides[rank] },
- * operand plain { struct kjx_operand, strides[rank] }, then n_index times { struct kjx_index, strides[n_batch] }.
+ * operand plain { struct kjx_operand, strides[rank] }, then n_index times { struct kjx_index, strides[n_batch] },
+ * then n_splats times struct kjx_operand (without strides); what is scattered into must not overlap them.
  * gather: plain[b, w] = windowed[origin(b) + b + w]. scatter: windowed[origin(b) + b + w] = body(that, plain[b, w]),
  * batch points in row-major order. windowed and plain have one dtype and must not overlap.
  */
 struct kjx_gather {
 	struct kjx_insn insn;
 	u8 n_batch, n_window, n_index, mode;
-	u8 n_regs, zero0;
+	u8 n_regs, n_splats;
 	u16 n_uops;
 	u32 body, source;
 };

@@ -117,7 +117,7 @@ static void update(struct kjx_slice *s, const struct kjx_gather_plan *p, u8 *old
 	cells[0] = to;
 	cells[1] = (void *)new;
 	if (p->in_place)
-		cells[2] = to;
+		cells[p->body.result] = to;
 	kjx_body_run(&p->body, cells, n);
 	if (cells[p->body.result] != old)
 		s->cpu->move(old, n > 1 ? old_stride : size, cells[p->body.result], size, n, p->log2_size);
@@ -206,6 +206,25 @@ static u64 piece(struct kjx_slice *s, const struct kjx_gather_plan *p, struct kj
 	return (n + 8) * p->weight;
 }
 
+/* once before the first update: cells in their places, splats spread out */
+static void begin_updates(struct kjx_slice *s, const struct kjx_gather_plan *p)
+{
+	void **cells = (void **)(s->scratch + kjx_align_up(sizeof(struct kjx_gather_state), 64));
+	u8 *at = s->scratch + p->slots + (u64)p->body.n_slots * p->body.slot_bytes;
+	const u64 room = kjx_align_up(16ull * p->run, 64);
+	u32 i;
+
+	kjx_body_link(&p->body, cells, s->scratch + p->slots);
+	at += 2 * room;
+	for (i = 0; i < p->n_splats; i++, at += room) {
+		const struct kjx_place *splat = &p->splat[i];
+
+		s->cpu->move(at, 1ll << splat->log2_size, kjx_address(s, splat), 0, p->run, splat->log2_size);
+		cells[2 + i] = at;
+	}
+	kjx_spend(s, (u64)p->n_splats * p->run);
+}
+
 enum kjx_status kjx_gather_run(struct kjx_slice *s, const struct kjx_gather_plan *p)
 {
 	struct kjx_gather_state *st = (struct kjx_gather_state *)s->scratch;
@@ -215,8 +234,7 @@ enum kjx_status kjx_gather_run(struct kjx_slice *s, const struct kjx_gather_plan
 		s->vm->at[0] = 1;
 		kjx_memset(st, 0, offsetof(struct kjx_gather_state, origin));
 		if (p->has_body)
-			kjx_body_link(&p->body, (void **)(s->scratch + kjx_align_up(sizeof(*st), 64)),
-				      s->scratch + p->slots);
+			begin_updates(s, p);
 	}
 	for (;;) {
 		bool over = false;

@@ -26,15 +26,17 @@ struct kjx_component {
 struct kjx_gather_plan {
 	u8 n_batch, n_window, n_index, log2_size;
 	u8 scatter, has_body, skip, in_place;
+	u32 n_splats;
 	u32 run, weight, slots;		/* slots: offset in the scratch */
 	struct kjx_place windowed, plain;
 	u64 dim[KJX_MAX_RANK + 1];
 	s64 windowed_stride[KJX_MAX_RANK + 1], plain_stride[KJX_MAX_RANK + 1];
 	const struct kjx_component *index;
+	const struct kjx_place *splat;
 	struct kjx_body body;
 };
 
-/* progress, in the scratch; cells and slots of the body follow */
+/* progress, in the scratch; cells and slots of the body follow, then two runs for moves, then one for each splat */
 struct kjx_gather_state {
 	u64 batch[KJX_MAX_RANK + 1];	/* batch index */
 	s64 windowed, plain;		/* offset of this batch point, origin left out */

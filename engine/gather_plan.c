@@ -29,6 +29,7 @@ u64 kjx_gather_plan_bytes(const struct kjx_image *image, const struct kjx_gather
 {
 	(void)image;
 	return sizeof(struct kjx_gather_plan) + g->n_index * sizeof(struct kjx_component) +
+	       g->n_splats * sizeof(struct kjx_place) +
 	       (g->n_uops ? kjx_body_plan_bytes(g->n_uops) : 0) + 8;
 }
 
@@ -41,7 +42,7 @@ u64 kjx_gather_scratch(const struct kjx_image *image, const struct kjx_gather *g
 	if (!g->n_uops)
 		return bytes;
 	strip = strip_of(weight_of(image, g));
-	return bytes + kjx_body_scratch(g->n_uops, g->n_regs, strip) + 2 * kjx_align_up(16ull * strip, 64);
+	return bytes + kjx_body_scratch(g->n_uops, g->n_regs, strip) + (2ull + g->n_splats) * kjx_align_up(16ull * strip, 64);
 }
 
 u64 kjx_gather_cost(const struct kjx_image *image, const struct kjx_gather *g)
@@ -58,7 +59,8 @@ u64 kjx_gather_cost(const struct kjx_image *image, const struct kjx_gather *g)
 	}
 	cost = kjx_sat_add(kjx_sat_mul(pieces, 8), elements);
 	cost = kjx_sat_mul(cost, weight);
-	return kjx_sat_mul(batch, kjx_sat_add(cost, 4 + 2ull * g->n_index));
+	cost = kjx_sat_mul(batch, kjx_sat_add(cost, 4 + 2ull * g->n_index));
+	return kjx_sat_add(cost, (u64)g->n_splats * run);
 }
 
 /* does batch or window dim @d continue the one before it, in all views? */
@@ -146,10 +148,19 @@ const struct kjx_gather_plan *kjx_gather_build(struct kjx_builder *b, const stru
 		p->dim[p->n_batch++] = 1;
 	p->n_window = (u8)merge(p, index, g, g->n_batch, kjx_gather_rank(g), p->n_batch);
 	if (p->has_body) {
-		const u8 dtypes[2] = { dtype, dtype };
+		struct kjx_place *splat = kjx_build(b, g->n_splats * sizeof(*splat));
+		u8 dtypes[KJX_MAX_REGISTERS] = { dtype, dtype };
 
-		kjx_body_build(b, &p->body, g->body, g->n_uops, g->n_regs, dtypes, 2, p->run);
-		p->in_place = p->body.n_micro == 1 && p->body.result == 2;
+		for (i = 0; i < g->n_splats; i++) {
+			const struct kjx_operand *o = kjx_gather_splat(g, i);
+
+			kjx_place_set(b->image, &splat[i], o->tensor, o->offset);
+			dtypes[2 + i] = b->image->tensors[o->tensor].dtype;
+		}
+		p->splat = splat;
+		p->n_splats = g->n_splats;
+		kjx_body_build(b, &p->body, g->body, g->n_uops, g->n_regs, dtypes, 2u + g->n_splats, p->run);
+		p->in_place = p->body.n_micro == 1 && p->body.result == 2u + g->n_splats;
 		p->slots = (u32)(kjx_align_up(sizeof(struct kjx_gather_state), 64) +
 				 kjx_align_up(p->body.n_cells * sizeof(void *), 64));
 	}

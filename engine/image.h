@@ -148,6 +148,11 @@ static inline const struct kjx_index *kjx_gather_index(const struct kjx_gather *
 	return (const struct kjx_index *)(first + (u64)i * (sizeof(struct kjx_index) + 8ull * g->n_batch));
 }
 
+static inline const struct kjx_operand *kjx_gather_splat(const struct kjx_gather *g, u32 i)
+{
+	return (const struct kjx_operand *)kjx_gather_index(g, g->n_index) + i;
+}
+
 static inline const s64 *kjx_index_strides(const struct kjx_index *x)
 {
 	return (const s64 *)(x + 1);

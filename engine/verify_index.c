@@ -15,12 +15,11 @@ static enum kjx_status verify_fields(struct kjx_verifier *v, const struct kjx_ga
 		return kjx_refuse(v, KJX_TOO_LARGE, "%u index components, the limit is %u", g->n_index,
 				  KJX_MAX_INDEX_COMPONENTS);
 	KJX_TRY(kjx_verify_length(v, sizeof(*g) + 8ul * rank + 2 * (sizeof(struct kjx_operand) + 8ul * rank) +
-				  g->n_index * (sizeof(struct kjx_index) + 8ul * g->n_batch)));
-	if (g->zero0)
-		return kjx_refuse(v, KJX_RESERVED_SET, "a reserved field is not zero");
+				  g->n_index * (sizeof(struct kjx_index) + 8ul * g->n_batch) +
+				  g->n_splats * sizeof(struct kjx_operand)));
 	if (g->mode != KJX_INDEX_CLAMP && !(scatter && g->mode == KJX_INDEX_SKIP))
 		return kjx_refuse(v, KJX_BAD_OPCODE, "unknown index mode %u", g->mode);
-	if ((!scatter || !g->n_uops) && (g->n_regs || g->n_uops || g->body))
+	if ((!scatter || !g->n_uops) && (g->n_regs || g->n_uops || g->body || g->n_splats))
 		return kjx_refuse(v, KJX_RESERVED_SET, "a field of the update body is set, but there is none");
 	if (g->n_regs > KJX_MAX_REGISTERS)
 		return kjx_refuse(v, KJX_BAD_REGISTER, "%u registers, the limit is %u", g->n_regs, KJX_MAX_REGISTERS);
@@ -99,15 +98,40 @@ static enum kjx_status verify_update(struct kjx_verifier *v, const struct kjx_ga
 {
 	struct kjx_body_state b;
 
+	u32 i;
+
 	if (!g->n_uops)
 		return KJX_OK;
-	if (g->n_regs < 2)
-		return kjx_refuse(v, KJX_BAD_REGISTER, "an update body needs 2 registers, there are %u", g->n_regs);
+	if (g->n_regs < 2u + g->n_splats)
+		return kjx_refuse(v, KJX_BAD_REGISTER, "an update body with %u splats needs %u registers, there are %u",
+				  g->n_splats, 2u + g->n_splats, g->n_regs);
 	kjx_memset(&b, 0, sizeof(b));
 	b.n_regs = g->n_regs;
 	b.dtype[0] = b.dtype[1] = (u8)dtype;
+	for (i = 0; i < g->n_splats; i++)
+		b.dtype[2 + i] = (u8)kjx_tensor_dtype(v, kjx_gather_splat(g, i)->tensor);
 	KJX_TRY(kjx_verify_body(v, &b, KJX_BODY_PURE, g->body, g->n_uops));
 	return kjx_verify_result(v, &b, 0, dtype);
+}
+
+/* splat @i: one element that is there, outside of what is @written */
+static enum kjx_status verify_splat(struct kjx_verifier *v, const struct kjx_gather *g, u32 i,
+				    const struct kjx_extent *written)
+{
+	const struct kjx_operand *o = kjx_gather_splat(g, i);
+	struct kjx_extent extent;
+
+	if (o->zero)
+		return kjx_refuse(v, KJX_RESERVED_SET, "a reserved field of splat %u is not zero", i);
+	if (o->tensor >= v->image.n_tensors)
+		return kjx_refuse(v, KJX_BAD_OPERAND, "splat %u names tensor %u of %u", i, o->tensor, v->image.n_tensors);
+	if (o->offset < 0 || (u64)o->offset >= kjx_tensor_elements(v, o->tensor))
+		return kjx_refuse(v, KJX_OUT_OF_BOUNDS, "splat %u is element %d of tensor %u, which has %u", i, o->offset,
+				  o->tensor, kjx_tensor_elements(v, o->tensor));
+	extent = kjx_tensor_extent(v, o->tensor);
+	if (kjx_extents_meet(written, &extent))
+		return kjx_refuse(v, KJX_BAD_OVERLAP, "splat %u is overwritten while it is read", i);
+	return KJX_OK;
 }
 
 enum kjx_status kjx_verify_gather(struct kjx_verifier *v, const struct kjx_gather *g)
@@ -142,5 +166,7 @@ enum kjx_status kjx_verify_gather(struct kjx_verifier *v, const struct kjx_gathe
 		if (kjx_extents_meet(&extent[written], &index))
 			return kjx_refuse(v, KJX_BAD_OVERLAP, "index %u is overwritten while it is read", i);
 	}
+	for (i = 0; i < g->n_splats; i++)
+		KJX_TRY(verify_splat(v, g, i, &extent[0]));
 	return verify_update(v, g, dtype);
 }

@@ -21,14 +21,17 @@ BODIES = {
     "new": (p.Uop("copy", "{t}", 0, 1),),
     "min through i64": (p.Uop("to_i64", "{t}", 2, 0), p.Uop("to_i64", "{t}", 3, 1), p.Uop("min", "i64", 2, 2, 3),
                         p.Uop("to_{t}", "i64", 0, 2)),
+    "old * splat + new - splat": (p.Uop("mul", "{t}", 0, 0, 2), p.Uop("add", "{t}", 0, 0, 1), p.Uop("sub", "{t}", 0, 0, 3)),
+    "a splat": (p.Uop("copy", "{t}", 0, 3),),
 }
+SPLATS = {"old * splat + new - splat", "a splat"}
 
 
 def body(name, dtype):
     return tuple(p.Uop(u.op.format(t=dtype), u.dtype.format(t=dtype), u.dst, u.a, u.b, u.c) for u in BODIES[name])
 
 
-def reference(g, windowed, plain, indices):
+def reference(g, windowed, plain, indices, splats):
     """Run ``g`` on flat arrays in place, one batch point after the other."""
     batch, window = g.dims[:g.n_batch], g.dims[g.n_batch:]
     inside = np.zeros(window, np.int64), np.zeros(window, np.int64)
@@ -51,7 +54,8 @@ def reference(g, windowed, plain, indices):
         elif not g.body:
             windowed[w] = plain[q]
         else:
-            windowed[w] = run_body(g.body, {0: windowed[w], 1: plain[q]}, (), {}, w.shape)[0]
+            registers = {0: windowed[w], 1: plain[q], **{2 + k: np.full(w.shape, s) for k, s in enumerate(splats)}}
+            windowed[w] = run_body(g.body, registers, (), {}, w.shape)[0]
 
 
 def random_case(seed):
@@ -107,20 +111,23 @@ def random_case(seed):
         rows.append(p.Index(put(kind, values), r.randint(0, 1) if batch else 0, limit, step, index_strides))
         index_arrays.append(values)
     name = r.choice(list(BODIES)) if scatter else "replace"
+    splats = g.integers(0, 100, 5).astype(numpy) if name in SPLATS else np.empty(0, numpy)
+    places = [4, 1] if splats.size else []
+    splat_tensor = put(dtype, splats) if splats.size else None
     gather = p.Gather(dims, len(batch), p.Operand(windowed, 0, windowed_view.strides),
                       p.Operand(plain, 0, tuple(plain_strides)), tuple(rows),
                       "skip" if scatter and r.random() < 0.5 else "clamp", scatter, body(name, dtype),
-                      4 if BODIES[name] else 0)
+                      4 if BODIES[name] else 0, splats=tuple(p.Operand(splat_tensor, k, ()) for k in places))
     b.emit(gather)
-    return b.image, gather, inputs, windowed_array.copy(), plain_array.copy(), index_arrays
+    return b.image, gather, inputs, windowed_array.copy(), plain_array.copy(), index_arrays, splats[places]
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**62))
 def test_random(seed):
-    image, gather, inputs, windowed, plain, indices = random_case(seed)
+    image, gather, inputs, windowed, plain, indices, splats = random_case(seed)
     with np.errstate(all="ignore"):
-        reference(gather, windowed, plain, indices)
+        reference(gather, windowed, plain, indices, splats)
     program = Program(image)
     used = set()
     for budget in (ALL, 1):

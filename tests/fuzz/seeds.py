@@ -44,6 +44,7 @@ def compiled():
         "argmax": (lambda x: jnp.argmax(x, 1), f32(5, 7)),
         "argsort": (lambda x: jnp.argsort(x, axis=0), f32(9, 3)),
         "gather": (lambda x, i: x[i], f32(9, 3), i32(4)),
+        "scatter_apply": (lambda x, i: x.at[i].apply(lambda v: v * 3 + 0.5), f32(9, 3), i32(4)),
         "scatter": (lambda x, i: x.at[i].add(1.0), f32(9, 3), i32(4)),
         "scan": (lambda x: jax.lax.scan(lambda c, a: (c + a, c * a), jnp.zeros(3), x), f32(10, 3)),
         "while": (lambda x: jax.lax.while_loop(lambda c: c < 100, lambda c: c * 2 + 1, x), i32()),

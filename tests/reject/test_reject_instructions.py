@@ -26,7 +26,7 @@ def test_opcode_flags_length(refuses, name):
 
 
 @pytest.mark.parametrize("name, at", [
-    ("map_nest", 28 - 2), ("dot", 13), ("dot", 14), ("dot", 16), ("gather", 13), ("sort_by_keys", 14),
+    ("map_nest", 28 - 2), ("dot", 13), ("dot", 14), ("dot", 16), ("sort_by_keys", 14),
     ("exchange", 24)])
 def test_reserved_field(refuses, name, at):
     refuses(assembled_poke(name, "B", at, 1), "reserved_set", 0)
@@ -259,6 +259,29 @@ def test_index(refuses, name, fields, status):
     ("scatter", dict(body=(Uop("load", "f32", 0),)), "bad_uop")])
 def test_gather_and_scatter(refuses, name, fields, status):
     refuses(edited(name, **fields), status, 0)
+
+
+@pytest.mark.parametrize("fields, status", [
+    (dict(splats=(Operand(2, 12, ()),)), "out_of_bounds"), (dict(splats=(Operand(2, -1, ()),)), "out_of_bounds"),
+    (dict(splats=(Operand(2, -2**63, ()),)), "out_of_bounds"), (dict(splats=(Operand(2, 2**63 - 1, ()),)), "out_of_bounds"),
+    (dict(splats=(Operand(3, 0, ()),)), "bad_operand"), (dict(splats=(Operand(2**32 - 1, 0, ()),)), "bad_operand"),
+    (dict(splats=(Operand(0, 0, ()),)), "bad_overlap"), (dict(n_regs=2), "bad_register"),
+    (dict(splats=(Operand(2, 0, ()),) * 63, n_regs=64), "bad_register"),
+    (dict(body=()), "reserved_set"), (dict(splats=(Operand(1, 0, ()),)), "bad_dtype")])
+def test_splats(refuses, verify, fields, status):
+    good = dict(splats=(Operand(2, 11, ()),), n_regs=3, body=(Uop("add", "f32", 0, 0, 2),))
+    verify(edited("scatter", **good))
+    refuses(edited("scatter", **{**good, **fields}), status, 0)
+
+
+def test_splats_are_for_scatters(refuses):
+    refuses(edited("gather", splats=(Operand(0, 0, ()),)), "reserved_set", 0)
+
+
+def test_reserved_field_of_a_splat(refuses):
+    image = edited("scatter", splats=(Operand(2, 11, ()),), n_regs=3)
+    at = 24 + 2 * 8 + 2 * 32 + 40  # dims, two views, an index
+    refuses(poke(image, "I", at + 4, 1, within="CODE"), "reserved_set", 0)
 
 
 def test_index_mode(refuses):

@@ -73,12 +73,13 @@ def _index(r, n_batch):
 
 
 def _gather(r, body, scatter=False):
-    n_batch, n_window, n_index, mode, n_regs, _, n_uops, first, source = r.take("BBBBBBHII")
+    n_batch, n_window, n_index, mode, n_regs, n_splats, n_uops, first, source = r.take("BBBBBBHII")
     rank = n_batch + n_window
     dims = r.numbers("Q", rank)
     views = (r.operand(rank), r.operand(rank))
     indices = tuple(_index(r, n_batch) for _ in range(n_index))
-    return p.Gather(dims, n_batch, *views, indices, _MODES[mode], scatter, _uops(body, first, n_uops), n_regs, source)
+    splats = tuple(r.operand(0) for _ in range(n_splats))
+    return p.Gather(dims, n_batch, *views, indices, _MODES[mode], scatter, _uops(body, first, n_uops), n_regs, source, splats)
 
 
 def _sort(r, body):

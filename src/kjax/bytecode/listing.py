@@ -83,7 +83,8 @@ def _gather(g, image):
     rows = [f"origin {k}: t{x.tensor} [{_affine(x.offset, x.strides)}] in 0..{x.limit}, step {x.step}"
             for k, x in enumerate(g.indices)]
     views = [f"windowed = {_view(g.windowed, image)}", f"plain = {_view(g.plain, image)}"]
-    return [head, *views, *rows, *_body("update", g.body)]
+    splats = [f"r{2 + k} = {_view(v, image)}" for k, v in enumerate(g.splats)]
+    return [head, *views, *rows, *splats, *_body("update", g.body)]
 
 
 def _sort(s, image):

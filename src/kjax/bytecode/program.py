@@ -90,7 +90,10 @@ class Index:
 
 @dataclass(frozen=True)
 class Gather:
-    """Also a scatter, when ``scatter``: then ``body`` combines register 0 (old) and 1 (update) into register 0."""
+    """Also a scatter, when ``scatter``: then ``body`` combines register 0 (old) and 1 (update) into register 0.
+
+    Register 2 + i of the body holds ``splats[i]``, an ``Operand`` of one element (no strides).
+    """
 
     dims: tuple
     n_batch: int
@@ -102,6 +105,7 @@ class Gather:
     body: tuple = ()
     n_regs: int = 0
     source: int = 0
+    splats: tuple = ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def touched(instruction):
     elif isinstance(instruction, p.Dot):
         views = (instruction.lhs, instruction.rhs, instruction.out)
     elif isinstance(instruction, p.Gather):
-        views = (instruction.windowed, instruction.plain, *instruction.indices)
+        views = (instruction.windowed, instruction.plain, *instruction.indices, *instruction.splats)
     elif isinstance(instruction, p.Sort):
         views = tuple(v for pair in instruction.pairs for v in pair)
     elif isinstance(instruction, p.Exchange):

@@ -61,6 +61,15 @@ class Body:
     def bitcast(self, register, dtype):
         return register if register.dtype == dtype else self.emit("bitcast", register.dtype, dtype, (register,), dtype)
 
+    def reread(self, register, dtype):
+        """The same bits as ``dtype``: below a byte, signed integers fill their byte with the sign, all others with zeros."""
+        source, target = dtypes.BY_NAME[register.dtype], dtypes.BY_NAME[dtype]
+        if source.bits < 8 and source is not target and "int" in (source.kind, target.kind) and source.kind != "bool":
+            word = self.bitcast(register, "i8" if source.kind == "int" else "u8")
+            unsigned = f"{'i' if target.kind == 'int' else 'u'}{target.bits}"
+            register = self._to(word, unsigned, unsigned)
+        return self.bitcast(register, dtype)
+
     def iota(self, operand, dtype):
         carrier = "i32" if dtype == "i32" else "i64"
         return self.convert(self.emit("iota", carrier, carrier, (), operand), dtype)
@@ -131,7 +140,7 @@ class Body:
         if name == "convert":
             return self.convert(operands[0], result)
         if name == "bitcast_convert":
-            return self.bitcast(operands[0], result)
+            return self.reread(operands[0], result)
         if name in ("copy", "select"):
             return self.emit(name, operands[-1].dtype, result, operands)
         dtype = operands[-1].dtype
@@ -150,8 +159,6 @@ class Body:
         operands = [self.widen(r) for r in operands]
         if row.bits < 8 and row.is_integer:
             operands = self._sub_byte(name, operands, dtype)
-            if name == "clz":
-                return self._sub_byte_clz(operands[0], row)
         compute = row.compute
         if op.form in ("compare", "test"):
             return self.emit(name, compute, "i1", operands)
@@ -167,9 +174,6 @@ class Body:
             mask = self.bitcast(self._to(operands[0], dtype.replace("i", "u"), dtype.replace("i", "u")), "i8")
             return [mask, *operands[1:]]
         return operands
-
-    def _sub_byte_clz(self, register, row):
-        raise UnsupportedOpError(f"count_leading_zeros on {row.name} is not supported; convert to i8 and subtract {8 - row.bits}")
 
     def region(self, region, arguments, outer):
         """Emit a scalar region (reduce, scatter, sort); ``outer(value)`` gives registers for outer values."""

@@ -11,7 +11,6 @@ from kjax.bytecode import program as p
 from kjax.compiler.body import Body, Register, finish, outer_scalars
 from kjax.compiler.nest import access
 from kjax.compiler.sortkeys import keys_of
-from kjax.errors import UnsupportedOpError
 from kjax.ir.graph import Type
 
 
@@ -154,12 +153,12 @@ def dynamic_update_slice(self, op):
 
 def scatter(self, op):
     a = op.attributes
-    if len(op.operands) != 3:
-        raise UnsupportedOpError(f"scatter of several tensors at {op.source} cannot be separated; "
-                                 "write one scatter for each tensor")
     x, indices, updates = op.operands
     indices, updates = self.materialize(self.view(indices)), self.materialize(self.view(updates))
-    target = _updated(self, op, x, [indices, updates])
+    region = op.regions[0]
+    replaces = region.results[0] is region.arguments[1]
+    outside = {} if replaces else {v: self.materialize(self.scalar(v)) for v in outer_scalars(region)}
+    target = _updated(self, op, x, [indices, updates, *outside.values()])
     self.bind(op.result, target)
     if updates.size == 0 or target.size == 0:
         return
@@ -174,22 +173,15 @@ def scatter(self, op):
     plain = [updates.strides[k] for k in batch] + [updates.strides[k] for k in a["update_window_dims"]]
     room = {d: target.shape[d] - size.get(d, 1) for d in a["scatter_dims_map"]}
     rows = _indices(self, indices, a["index_vector_dim"], room, target.strides)
-    region = op.regions[0]
     uops, registers = (), 0
-    if region.results[0] is not region.arguments[1]:
+    if not replaces:
         body = Body()
-        old, new = Register(target.dtype), Register(target.dtype)
-        results = body.region(region, [old, new], _nothing_outside(op))
-        uops, registers = finish(body, inputs=[old, new], results=results)
+        inputs = [Register(v.dtype) for v in [x, x, *outside]]
+        results = body.region(region, inputs[:2], dict(zip(outside, inputs[2:])).__getitem__)
+        uops, registers = finish(body, inputs=inputs, results=results)
+    splats = tuple(p.Operand(v.buffer, v.offset, ()) for v in outside.values())
     _emit(self, op, dims, len(batch), target, windowed, updates, plain, rows, scatter=True, mode="skip", body=uops,
-          n_regs=registers)
-
-
-def _nothing_outside(op):
-    def get(value):
-        raise UnsupportedOpError(f"the body of {op.name} at {op.source or 'unknown source'} uses a constant or an outer "
-                                 "value, which is not supported yet; combine the updates before the call")
-    return get
+          n_regs=registers, splats=splats)
 
 
 def _emit(self, op, dims, n_batch, windowed, windowed_strides, plain, plain_strides, indices, **more):

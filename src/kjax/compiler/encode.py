@@ -40,7 +40,8 @@ def _number(instruction, tensors):
         return replace(instruction, **{k: tensors.operand(getattr(instruction, k)) for k in ("lhs", "rhs", "out")})
     if isinstance(instruction, p.Gather):
         return replace(instruction, windowed=tensors.operand(instruction.windowed), plain=tensors.operand(instruction.plain),
-                       indices=tuple(map(tensors.operand, instruction.indices)))
+                       indices=tuple(map(tensors.operand, instruction.indices)),
+                       splats=tuple(map(tensors.operand, instruction.splats)))
     if isinstance(instruction, p.Sort):
         return replace(instruction, pairs=tuple(tuple(map(tensors.operand, pair)) for pair in instruction.pairs))
     if isinstance(instruction, (p.Do, p.Case)):

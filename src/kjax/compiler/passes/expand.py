@@ -6,9 +6,11 @@ from math import prod
 
 import numpy as np
 
+from kjax.compiler.body import outer_scalars
 from kjax.ir.graph import Type
 from kjax.ir.rewrite import rewrite
 from kjax.ir.scalar import apply_elementwise, splat
+from kjax.isa import limits
 
 SHORT_DOT, SHORT_RESULT = 4, 1024  # products of at most so many terms, and so many results, are written out
 UNROLLED_WINDOW = 16  # windows of at most so many places become elementwise operations on slices
@@ -124,8 +126,13 @@ def _reduce_window(region, op):
         windows.append(region.add("window", [value], Type(value.dtype, shape), source=op.source, sizes=tuple(a["window"]),
                                   strides=tuple(a["strides"]), dilations=tuple(a["window_dilations"])))
     rank = len(a["window"])
-    return region.add("reduce", windows + op.operands[n:], [r.type for r in op.results], source=op.source,
-                      regions=op.regions, dims=tuple(range(rank, 2 * rank)))
+    reduced = region.add("reduce", windows + op.operands[n:], [r.type for r in op.results], source=op.source,
+                         regions=op.regions, dims=tuple(range(rank, 2 * rank)))
+    whole = region.ops[-1]
+    apart = _wide_reduce(region, whole)
+    if apart is not None:
+        region.ops.remove(whole)
+    return apart or reduced
 
 
 def _unrolled(region, op, values, inits):
@@ -142,6 +149,37 @@ def _unrolled(region, op, values, inits):
     return results
 
 
+def _wide_reduce(region, op):
+    """A reduction of more values than a nest has accumulators (outer scalars take one each): halves combined elementwise
+    until one element is left, then the initial value."""
+    n = len(op.results)
+    if n + len(outer_scalars(op.regions[0])) <= limits.MAX_ACCUMULATORS or not op.operands[0].type.size:
+        return None
+    dims, shape = op.attributes["dims"], op.operands[0].shape
+    order = (*(d for d in range(len(shape)) if d not in dims), *dims)
+    kept, left = op.results[0].shape, prod(shape[d] for d in dims)
+    values = []
+    for x in op.operands[:n]:
+        x = region.add("transpose", [x], Type(x.dtype, tuple(shape[d] for d in order)), source=op.source, permutation=order)
+        values.append(region.add("reshape", [x], Type(x.dtype, (*kept, left)), source=op.source))
+
+    def part(first, last):
+        start, limit = (*[0] * len(kept), first), (*kept, last)
+        return [region.add("slice", [v], Type(v.dtype, (*kept, last - first)), source=op.source, start=start, limit=limit,
+                           strides=(1,) * len(limit)) for v in values]
+
+    while left > 1:
+        half = left // 2
+        joined = apply_elementwise(region, op.regions[0], part(0, half) + part(half, 2 * half), op.source)
+        if left % 2:
+            joined = [region.add("concatenate", [a, b], Type(a.dtype, (*kept, half + 1)), source=op.source, dim=len(kept))
+                      for a, b in zip(joined, part(left - 1, left))]
+        values, left = joined, left - half
+    values = [region.add("reshape", [v], Type(v.dtype, kept), source=op.source) for v in values]
+    inits = [splat(region, init, kept, op.source) for init in op.operands[n:]]
+    return apply_elementwise(region, op.regions[0], inits + values, op.source)
+
+
 def _rule(region, op):
     if op.name == "convolution":
         return _convolution(region, op)
@@ -149,6 +187,8 @@ def _rule(region, op):
         return _short_dot(region, op) or _in_wide_type(region, op)
     if op.name == "reduce_window":
         return _reduce_window(region, op)
+    if op.name == "reduce":
+        return _wide_reduce(region, op)
     return None
 
 

@@ -86,13 +86,29 @@ def _sum_out(b, x, labels, keep):
     return (b.reduce(x, 0, gone, "add") if gone else x), [s for s in labels if s in keep]
 
 
+def _diagonals(b, x, labels):
+    """Where a label names several dims, their diagonal: with those dims side by side, every (n + 1)th element."""
+    for s in dict.fromkeys(labels):
+        while labels.count(s) > 1:
+            first = labels.index(s)
+            second = labels.index(s, first + 1)
+            rest = [k for k in range(len(labels)) if k not in (first, second)]
+            x = b.transpose(x, [*rest, first, second])
+            *lead, n, _ = x.shape
+            x = b.slice_dim(b.reshape(x, (*lead, n * n)), -1, 0, n * n, n + 1)
+            labels = [labels[k] for k in rest] + [s]
+    return x, labels
+
+
 @rule("stablehlo.einsum")
 def einsum(b, node):
     left, right = node.attr("einsum_config").replace(" ", "").split("->")
     parts = left.split(",")
     labels = [_letters(p, v.type.rank) for p, v in zip(parts, node.operands, strict=True)]
-    if any(len(set(s)) != len(s) for s in labels):
-        b.refuse("stablehlo.einsum", "an operand repeats a label", "Take the diagonal first")
+    operands = []
+    for k, x in enumerate(node.operands):
+        x, labels[k] = _diagonals(b, x, labels[k])
+        operands.append(x)
     out = _output(right, labels)
 
     def emit(x, y, _):
@@ -106,7 +122,7 @@ def einsum(b, node):
         have = batch + free
         return b.transpose(dotted, [have.index(s) for s in out])
 
-    return contract(b, *node.operands, node.type, emit)
+    return contract(b, *operands, node.type, emit)
 
 
 @rule("stablehlo.unary_einsum")
@@ -114,8 +130,7 @@ def unary_einsum(b, node):
     left, right = node.attr("einsum_config").replace(" ", "").split("->")
     (x,) = node.operands
     labels = _letters(left, x.type.rank)
-    if len(set(labels)) != len(labels):
-        b.refuse("stablehlo.unary_einsum", "the operand repeats a label", "Take the diagonal first")
+    x, labels = _diagonals(b, x, labels)
     out = _output(right, [labels])
     x, labels = _sum_out(b, x, labels, out)
     return b.transpose(x, [labels.index(s) for s in out])

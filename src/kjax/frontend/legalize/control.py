@@ -1,6 +1,7 @@
 """Control flow, calls, tuples, and operations that are nothing but an annotation."""
 
 from kjax.errors import CompileError
+from kjax.frontend.legalize.reduction import without_branches
 from kjax.frontend.legalize.registry import RULES, rule
 from kjax.ir.graph import Type
 
@@ -155,7 +156,7 @@ def _step(body, k):
 def map_(b, node):
     """The body is written for scalars; written over whole operands it is the same elementwise operations."""
     shape = node.type.shape
-    region = node.region(0)
+    region = without_branches(b, node.region(0))
     values = dict(zip(map(id, region.arguments), node.operands, strict=True))
     for op in region.ops:
         operands = [b.broadcast(values.get(id(v), v), shape) for v in op.operands]

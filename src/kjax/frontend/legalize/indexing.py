@@ -2,7 +2,11 @@
 
 from kjax.frontend.legalize.reduction import scalar_region
 from kjax.frontend.legalize.registry import rule
+from kjax.frontend.legalize.scatter_loop import scatter_one_by_one
 from kjax.ir.graph import Op, Region
+
+
+MOST_CONSTANTS = 24  # of a scatter's body: each takes a register of it
 
 
 @rule("stablehlo.dynamic_slice")
@@ -32,7 +36,7 @@ def gather(b, node):
 
 @rule("stablehlo.scatter")
 def scatter(b, node):
-    """Several operands become several scatters where no result looks at another operand."""
+    """Several operands become several scatters where no result looks at another operand, else a loop over windows."""
     from jaxlib.mlir.dialects import stablehlo
 
     numbers = stablehlo.ScatterDimensionNumbers(node.raw("scatter_dimension_numbers"))
@@ -51,7 +55,9 @@ def scatter(b, node):
     if all(parts) and n > 1:
         out = [b.add("scatter", [xs[k], indices, updates[k]], xs[k].type, regions=[parts[k]], **dims) for k in range(n)]
     else:
-        out = b.add("scatter", [*xs, indices, *updates], [x.type for x in xs], regions=[region], **dims)
+        few = n == 1 and sum(op.name == "constant" for op in region.ops) <= MOST_CONSTANTS
+        out = [b.add("scatter", [*xs, indices, *updates], xs[0].type, regions=[region], **dims)] if few \
+            else scatter_one_by_one(b, xs, indices, updates, region, **dims)
     return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
 
 

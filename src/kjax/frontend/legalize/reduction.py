@@ -10,7 +10,42 @@ SCALAR_OPS = {"convert", "bitcast_convert", "constant", *(o.name for o in ops.OP
 
 def scalar_region(b, node, index=0):
     """The body as a region of elementwise scalar operations. Raises UnsupportedOpError if it is not one."""
-    region = node.region(index)
+    return checked(b, node, without_branches(b, node.region(index)))
+
+
+def without_branches(b, region):
+    """``region`` with each case replaced by all its branches and a choice among their results: nothing in a scalar
+    body has an effect, so that all may be computed."""
+    if not any(op.name == "case" for op in region.ops):
+        return region
+    ops, region.ops = region.ops, []
+    values = {}
+
+    def emit(op):
+        op.operands = [values.get(v, v) for v in op.operands]
+        if op.name != "case":
+            region.ops.append(op)
+            return
+        outcomes = []
+        for branch in op.regions:
+            for inner in branch.ops:
+                emit(inner)
+            outcomes.append([values.get(v, v) for v in branch.results])
+        chosen = outcomes[-1]  # also for a number outside of the range
+        for k in reversed(range(len(outcomes) - 1)):
+            this = b.map("eq", op.operands[0], b.full(k, op.operands[0].type))
+            chosen = [b.map("select", this, yes, no) for yes, no in zip(outcomes[k], chosen, strict=True)]
+        values.update(zip(op.results, chosen, strict=True))
+
+    with b.inside(region):
+        for op in ops:
+            emit(op)
+        region.results = [values.get(v, v) for v in region.results]
+    return region
+
+
+def checked(b, node, region):
+    """``region`` itself. Raises UnsupportedOpError if it holds more than elementwise operations on scalars."""
     for op in region.ops:
         if op.name not in SCALAR_OPS or op.regions or any(r.type.rank for r in op.results):
             raise UnsupportedOpError(f"{node.name} at {b.source}: its body holds {op.name}, which is not an "

@@ -2,7 +2,7 @@
 
 import math
 
-from kjax.frontend.legalize.reduction import only_op, scalar_region
+from kjax.frontend.legalize.reduction import checked, only_op, scalar_region, without_branches
 from kjax.frontend.legalize.registry import rule
 from kjax.ir.graph import Type
 
@@ -98,7 +98,7 @@ def select_and_scatter(b, node):
                 b.map("select", take_second, second_place, first_place)]
 
     scalars = [Type(x.dtype), Type(index)]
-    region = b.make_region(scalars * 2, better)
+    region = checked(b, node, without_branches(b, b.make_region(scalars * 2, better)))
     types = [Type(x.dtype, source.shape), Type(index, source.shape)]
     ones = (1,) * rank
     _, chosen = b.add("reduce_window", [x, places, b.full(0, Type(x.dtype)), nowhere], types, regions=[region],
