@@ -25,6 +25,7 @@ struct kjx_micro *kjx_ssa_micro(struct kjx_ssa *s, kjx_uop_fn *fn, u32 dst, u32 
 	u16 at = (u16)s->n_micro;
 
 	m->fn = fn;
+	m->cell = NULL;
 	m->dst = (u16)dst;
 	m->a = (u16)a;
 	m->b = (u16)b;
@@ -68,7 +69,7 @@ void kjx_ssa_uop(struct kjx_ssa *s, const struct kjx_uop *u)
 	b = arity > 1 ? s->reg[u->b] : a;
 	c = arity > 2 ? s->reg[u->c] : a;
 	dst = kjx_ssa_def(s, kjx_log2_size(row->result), true);
-	kjx_ssa_micro(s, s->cpu->uops[u->code], dst, a, b, c, arity);
+	kjx_ssa_micro(s, s->cpu->uops[u->code], dst, a, b, c, arity)->cell = s->cpu->cells[u->code];
 	s->reg[u->dst] = (u16)dst;
 }
 

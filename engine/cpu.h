@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "gemm.h"
+#include "thread.h"
 
 /* dst[i] = op(a[i], b[i], c[i]) for i < n; operands that an operation lacks are ignored. dst may equal a, b or c. */
 typedef void kjx_uop_fn(void *dst, const void *a, const void *b, const void *c, u64 n);
@@ -30,6 +31,7 @@ struct kjx_cpu {
 	const char *name;
 	u32 needs;				/* KJX_CPU_HAS_* */
 	kjx_uop_fn *const *uops;		/* by code, KJX_UOP_CODES entries, NULL where isa/ops.py has no row */
+	kjx_op_fn *const *cells;		/* the same on one element, threaded; NULL: run a strip of one */
 	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
 	const struct kjx_fold *folds;		/* the last one has no fn */
 	/* strided moves of elements of 1 << log2_size bytes: a run of n elements, byte strides */
@@ -40,6 +42,7 @@ struct kjx_cpu {
 	/* go on with a contraction from state @at (zero at first) for about @budget multiply-adds;
 	 * returns the multiply-adds done; *done is set when the whole contraction is finished */
 	u64 (*gemm)(const struct kjx_gemm *g, u64 *at, u64 budget, u32 *done);
+	void (*small_dot)(const struct kjx_small_dot *p, void *out, const void *lhs, const void *rhs);
 };
 
 extern const struct kjx_cpu kjx_cpu_scalar;

@@ -5,12 +5,6 @@
  */
 #include "plan.h"
 
-struct kjx_dot_plan {
-	struct kjx_gemm_plan gemm;
-	struct kjx_place lhs, rhs, out;		/* lhs and rhs in the order of gemm */
-	u32 weight, zero;
-};
-
 static void plan_insn(struct kjx_gemm_plan *plan, const struct kjx_dot *insn)
 {
 	const u8 groups[4] = { insn->nb, insn->nm, insn->nn, insn->nk };
@@ -27,8 +21,7 @@ static u32 weight_of(u32 dtype)
 u64 kjx_dot_plan_bytes(const struct kjx_image *image, const struct kjx_dot *insn)
 {
 	(void)image;
-	(void)insn;
-	return sizeof(struct kjx_dot_plan);
+	return sizeof(struct kjx_dot_plan) + (kjx_dot_is_small(insn) ? kjx_small_dot_bytes(insn) : 0);
 }
 
 u64 kjx_dot_scratch(const struct kjx_image *image, const struct kjx_dot *insn)
@@ -58,11 +51,23 @@ const struct kjx_dot_plan *kjx_dot_build(struct kjx_builder *b, const struct kjx
 	const struct kjx_operand *lhs = kjx_dot_operand(insn, 0), *rhs = kjx_dot_operand(insn, 1);
 	const struct kjx_operand *out = kjx_dot_operand(insn, 2);
 
+	p->weight = weight_of(insn->dtype);
+	if (kjx_dot_is_small(insn)) {
+		struct kjx_small_dot *small = kjx_build(b, kjx_small_dot_bytes(insn));
+		s64 low[2];
+
+		kjx_small_dot_build(small, insn, low);
+		kjx_place_set(b->image, &p->lhs, lhs->tensor, lhs->offset + low[0]);
+		kjx_place_set(b->image, &p->rhs, rhs->tensor, rhs->offset + low[1]);
+		kjx_place_set(b->image, &p->out, out->tensor, out->offset);
+		p->cost = small->lanes * small->terms;
+		p->small = small;
+		return p;
+	}
 	plan_insn(&p->gemm, insn);
 	kjx_place_set(b->image, p->gemm.swapped ? &p->rhs : &p->lhs, lhs->tensor, lhs->offset);
 	kjx_place_set(b->image, p->gemm.swapped ? &p->lhs : &p->rhs, rhs->tensor, rhs->offset);
 	kjx_place_set(b->image, &p->out, out->tensor, out->offset);
-	p->weight = weight_of(insn->dtype);
 	return p;
 }
 
@@ -77,8 +82,14 @@ enum kjx_status kjx_dot_run(struct kjx_slice *s, const struct kjx_dot_plan *p)
 	};
 	const u64 left = s->limit > s->spent ? s->limit - s->spent : 0;
 	u32 done = 0;
-	u64 units = s->cpu->gemm(&g, s->vm->at, kjx_max(left / p->weight, 1), &done);
+	u64 units;
 
+	if (p->small) {
+		s->cpu->small_dot(p->small, g.out, g.lhs, g.rhs);
+		kjx_spend(s, p->cost);
+		return KJX_OK;
+	}
+	units = s->cpu->gemm(&g, s->vm->at, kjx_max(left / p->weight, 1), &done);
 	kjx_spend(s, units * p->weight);
 	return done ? KJX_OK : KJX_AGAIN;
 }

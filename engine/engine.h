@@ -103,7 +103,9 @@ struct kjx_vm {
 	struct kjx_exchange_board *board;
 	u64 fuel;			/* work units left for the whole run; ~0 = no limit */
 	u64 used;			/* work units used so far */
-	u32 lane, pc, depth, status;
+	u32 lane, pc;
+	u32 op;				/* in a loop: the operation to go on with, plus one; 0: at its beginning */
+	u32 status;
 	u64 turn;			/* exchanges done */
 	u64 at[4];			/* progress inside the current instruction */
 	struct {

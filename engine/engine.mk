@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 # What the engine is made of, for every build of it; included by flags.mk. Lines are "NAME := words" or "NAME += words", which
 # meson.build parses too. Objects of KJX_CORE hold no floating point: general registers only, in both builds.
-KJX_CORE := body container dot exchange gather gather_plan gemm_plan hash library log nest nest_plan pairs plan reduce ring rows select shape status trace view vm
+KJX_CORE := body container dot dot_small exchange gather gather_plan gemm_plan hash library log nest nest_plan pairs plan reduce ring rows select shape status thread thread_plan trace view vm
 KJX_CORE += verify verify_body verify_code verify_dot verify_exchange verify_flops verify_index verify_nest verify_sort verify_tables verify_trace verify_view
 KJX_CORE += sort sort_body sort_key sort_merge sort_output sort_radix
 

@@ -7,6 +7,8 @@ KJX_CPUS := scalar avx2 avx512
 KJX_FP_FLAGS := -O3 -ffreestanding -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-strict-aliasing
 # gcc 12 merges the fmsub of an error-free product wrongly when it vectorises straight-line code: no SLP
 KJX_FP_FLAGS += -fno-tree-slp-vectorize -Wframe-larger-than=1024
+# threaded code relies on sibling calls (thread.h)
+KJX_FP_FLAGS += -foptimize-sibling-calls
 KJX_FLAGS_scalar := -msse -msse2
 KJX_FLAGS_avx2 := -mavx2 -mfma -mf16c -mbmi -mbmi2 -mprefer-vector-width=256
 KJX_FLAGS_avx512 := -mavx2 -mfma -mf16c -mbmi -mbmi2 -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mprefer-vector-width=512

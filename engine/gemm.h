@@ -62,6 +62,18 @@ void kjx_gemm_plan(struct kjx_gemm_plan *plan, u32 dtype, const u8 *groups, cons
 /** kjx_gemm_scratch - bytes of scratch that a contraction needs, 64-byte aligned, on any cpu table */
 u64 kjx_gemm_scratch(const struct kjx_gemm_plan *plan);
 
+/** struct kjx_small_dot - a contraction whose result is one vector of lanes (dot_small.c)
+ * @span:	elements of lhs and of rhs, from the first to the last
+ * @at:		by term, side and lane: the element
+ */
+#define KJX_SMALL_LANES 16u
+#define KJX_SMALL_TERMS 16u
+#define KJX_SMALL_SPAN 32u
+struct kjx_small_dot {
+	u32 lanes, terms, span[2];
+	u8 at[][2][KJX_SMALL_LANES];
+};
+
 /** struct kjx_gemm - a contraction at its addresses
  * @lhs, @rhs:	in the plan's order: exchanged by the caller if plan->swapped
  * @scratch:	kjx_gemm_scratch() bytes, 64-byte aligned, kept between the slices of one contraction

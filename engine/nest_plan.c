@@ -265,12 +265,14 @@ static bool in_place(const struct decoder *d, u32 first, u32 at, bool post)
 	return true;
 }
 
-/* a routine that copies elements of a size */
-static kjx_uop_fn *copy_of(const struct decoder *d, u32 log2)
+/* make of it a routine that copies elements of a size */
+static void make_copy(const struct decoder *d, struct kjx_micro *m, u32 log2)
 {
-	static const u8 dtype[] = { KJX_DTYPE_U8, KJX_DTYPE_U16, KJX_DTYPE_U32, KJX_DTYPE_U64, KJX_DTYPE_C128 };
+	static const u8 dtype[] = { KJX_DTYPE_I1, KJX_DTYPE_U16, KJX_DTYPE_U32, KJX_DTYPE_I64, KJX_DTYPE_C128 };
+	u32 code = KJX_OP_COPY << KJX_DTYPE_BITS | dtype[log2];
 
-	return d->b->cpu->uops[KJX_OP_COPY << KJX_DTYPE_BITS | dtype[log2]];
+	m->fn = d->b->cpu->uops[code];
+	m->cell = d->b->cpu->cells[code];
 }
 
 static void dense(struct decoder *d, u32 def, u32 view)
@@ -290,7 +292,7 @@ static void copy_dense(struct decoder *d, struct kjx_micro *m)
 	else
 		m->a = (u16)cell;
 	m->b = m->c = m->a;
-	m->fn = copy_of(d, log2);
+	make_copy(d, m, log2);
 }
 
 /* Loads and stores of the phase from @first on: which are only pointers. Stores before loads: they look at the loads. */

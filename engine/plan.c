@@ -108,7 +108,16 @@ u64 kjx_plan_insn_scratch(const struct kjx_image *image, const struct kjx_insn *
 
 u64 kjx_plan_insn_link(const struct kjx_image *image, const struct kjx_insn *insn)
 {
-	return insn->opcode == KJX_OPCODE_NEST ? kjx_nest_link_bytes(image, (const void *)insn) : 0;
+	u64 cells = kjx_align_up(kjx_plan_insn_ops(image, insn) * KJX_CELLS * sizeof(void *), 64);
+
+	return cells + (insn->opcode == KJX_OPCODE_NEST ? kjx_nest_link_bytes(image, (const void *)insn) : 0);
+}
+
+u64 kjx_plan_insn_thread(const struct kjx_image *image, const struct kjx_insn *insn)
+{
+	u64 bytes = sizeof(struct kjx_op) + KJX_CELLS * sizeof(struct kjx_place);
+
+	return kjx_plan_insn_ops(image, insn) * bytes + (insn->opcode == KJX_OPCODE_WHILE ? sizeof(struct kjx_thread) : 0);
 }
 
 u64 kjx_plan_insn_cost(const struct kjx_image *image, const struct kjx_insn *insn)
@@ -146,6 +155,7 @@ u64 kjx_plan_insn_cost(const struct kjx_image *image, const struct kjx_insn *ins
 struct open {
 	u32 at[KJX_MAX_DEPTH];		/* step of the while or case */
 	u32 branch[KJX_MAX_DEPTH];	/* case: branches begun; while: step of its do */
+	const struct kjx_insn *outermost;
 	u64 trips[KJX_MAX_DEPTH];
 	struct kjx_control *control[KJX_MAX_DEPTH];
 	u32 depth;
@@ -170,13 +180,24 @@ static void open_region(struct kjx_builder *b, struct open *o, u32 at, struct kj
 	if (insn->opcode == KJX_OPCODE_WHILE) {
 		o->trips[d] = ((const struct kjx_while *)insn)->trips;
 		if (!b->in_while++)
-			step->flags |= KJX_STEP_OUTERMOST;
+			o->outermost = insn;
 		return;
 	}
 	o->control[d] = build_control(b, (const void *)insn);
 	o->control[d]->target[0] = at + 1;
 	o->branch[d] = 1;
 	step->plan = o->control[d];
+}
+
+static void close_outermost(struct kjx_builder *b, const struct open *o, u32 first, u32 last, struct kjx_step *steps)
+{
+	const struct kjx_insn *insn = o->outermost;
+	u64 ops = 0;
+	u32 at;
+
+	for (at = first; at < last; at++, insn = kjx_insn_next(insn))
+		ops += kjx_plan_insn_ops(b->image, insn);
+	steps[first].plan = kjx_thread_build(b, steps, first, last, ops);
 }
 
 /* the end of a while goes back to its condition, the end of a case on; the steps that jump there learn where it is */
@@ -186,10 +207,11 @@ static void close_region(struct kjx_builder *b, struct open *o, u32 at, struct k
 
 	steps[at].region = (u8)d;
 	if (steps[o->at[d]].opcode == KJX_OPCODE_WHILE) {
-		b->in_while--;
 		steps[at].target = o->at[d] + 1;
 		steps[o->at[d]].target = at;
 		steps[o->branch[d]].target = at + 1;
+		if (!--b->in_while)
+			close_outermost(b, o, o->at[d], at, steps);
 		return;
 	}
 	steps[at].target = at + 1;
@@ -284,6 +306,7 @@ const struct kjx_plan *kjx_prepare(const void *image, const struct kjx_facts *fa
 	plan->steps = steps;
 	build_arguments(&b, plan);
 	open.depth = 0;
+	open.outermost = NULL;
 	kjx_for_each_insn(insn, &plan->image)
 		build_step(&b, &open, steps, at++, insn);
 	plan->scratch = b.link;

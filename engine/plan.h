@@ -10,7 +10,8 @@
  *
  * "Link" is the small part that depends on nothing but the run's addresses (pointers of registers and views). It
  * is computed once when the outermost while is entered, so that an iteration finds it ready; an instruction
- * outside of any while computes it each time, in the scratch.
+ * outside of any while computes it each time, in the scratch. Inside of a while the steps become threaded code
+ * (thread.h).
  */
 #ifndef KJX_PLAN_H
 #define KJX_PLAN_H
@@ -24,6 +25,12 @@
  * inside a while + max(kjx_plan_insn_scratch()). A multiple of 64.
  */
 u64 kjx_plan_insn_link(const struct kjx_image *image, const struct kjx_insn *insn);
+
+/** kjx_plan_insn_thread - bytes of plan that an instruction inside a while takes as threaded code */
+u64 kjx_plan_insn_thread(const struct kjx_image *image, const struct kjx_insn *insn);
+
+/* operations that it becomes, at most */
+u64 kjx_plan_insn_ops(const struct kjx_image *image, const struct kjx_insn *insn);
 
 /** kjx_plan_insn_cost - work units that the vm counts when @insn runs once (not what a region in it costs);
  * never less than what it counts, at least 1, saturating
@@ -74,6 +81,7 @@ bool kjx_may_overlap(const struct kjx_builder *b, u32 a, u32 c);
  *		says so and it has work left. Its progress is in vm->at[], zero when the instruction begins, and in
  *		its scratch: both survive until the instruction is done.
  * @scratch:	kjx_plan_insn_scratch() bytes, 64-byte aligned, content unknown when the instruction begins
+ * @next, @status: threaded code: where it stopped, and why
  */
 struct kjx_slice {
 	struct kjx_vm *vm;
@@ -81,6 +89,8 @@ struct kjx_slice {
 	u64 spent, limit;
 	u8 *scratch;
 	u8 *const *bases[KJX_BASES];
+	const struct kjx_op *next;
+	enum kjx_status status;
 };
 
 static inline u8 *kjx_address(const struct kjx_slice *s, const struct kjx_place *p)
@@ -98,15 +108,14 @@ static inline bool kjx_spend(struct kjx_slice *s, u64 units)
 /* one entry of the program; pc counts these */
 struct kjx_step {
 	u8 opcode;
-	u8 region;		/* while, do, end: which of vm->region[] */
-	u16 flags;		/* KJX_STEP_* */
-	u32 target;		/* do: after the end. branch: after the end. end of a while: its condition. while: its end */
-	const void *plan;	/* struct kjx_nest_plan, ...: by opcode */
+	u8 region;		/* while, do, case, end: which of vm->region[] */
+	u16 zero;
+	u32 target;		/* do, branch: after the end. end of a case: likewise; of a while: its condition. while: its end */
+	const void *plan;	/* struct kjx_nest_plan, ...: by opcode; of an outermost while: struct kjx_thread */
+	u64 op;			/* inside of a while: its first operation */
 };
 
 #define KJX_STEP_QUICK 0x80	/* as opcode: a nest that kjx_nest_quick() can run */
-
-#define KJX_STEP_OUTERMOST 1	/* a while outside of any while: links the steps up to its end */
 
 /* value of a predicate or branch number */
 struct kjx_control {
@@ -126,15 +135,40 @@ struct kjx_plan {
 	u32 n_steps, lanes;
 };
 
+/** struct kjx_thread - an outermost while as threaded code
+ * @places:	KJX_CELLS for each operation
+ * @link_at:	offset of the cells from the arena's start
+ */
+struct kjx_thread {
+	const struct kjx_op *ops;
+	const struct kjx_place *places;
+	u64 link_at;
+	u32 n_ops, region;
+};
+
+/* the steps ]@first, @last] of a while, which become at most @most operations */
+const struct kjx_thread *kjx_thread_build(struct kjx_builder *b, struct kjx_step *steps, u32 first, u32 last, u64 most);
+enum kjx_status kjx_thread_run(struct kjx_slice *s, const struct kjx_thread *t);
+
+/* the step that vm->op calls */
+const struct kjx_step *kjx_thread_step(const struct kjx_thread *t, u32 op);
+
+/* vm.c, for threaded code: run a step that is no control flow; link it; the step that a case goes to */
+enum kjx_status kjx_step_run(struct kjx_slice *s, const struct kjx_step *step);
+void kjx_step_link(struct kjx_slice *s, const struct kjx_step *step);
+u32 kjx_choose(const struct kjx_control *c, s32 index);
+
 /* ---- bodies without views: scatter's update and sort's comparator ---- */
 
 /** struct kjx_micro - a micro-operation: fn(cell[dst], cell[a], cell[b], cell[c], n)
  * @fn:		NULL: one of the vm's own, @c says which (KJX_MICRO_*)
+ * @cell:	the same for one element in threaded code, or NULL
  * A cell is a pointer: each definition of a register has one of its own.
  */
 struct kjx_micro {
 	kjx_uop_fn *fn;
 	u16 dst, a, b, c;
+	kjx_op_fn *cell;
 };
 
 /** struct kjx_body - straight-line code on cells
@@ -178,6 +212,7 @@ u32 kjx_body_weight(const struct kjx_image *image, u32 first, u32 n);
 struct kjx_nest_plan;
 u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *insn);
 u64 kjx_nest_scratch(const struct kjx_image *image, const struct kjx_nest *insn);
+u64 kjx_nest_ops(const struct kjx_image *image, const struct kjx_nest *insn);
 u64 kjx_nest_link_bytes(const struct kjx_image *image, const struct kjx_nest *insn);
 u64 kjx_nest_cost(const struct kjx_image *image, const struct kjx_nest *insn);
 const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct kjx_nest *insn);
@@ -185,7 +220,22 @@ bool kjx_nest_is_quick(const struct kjx_nest_plan *p);
 void kjx_nest_link(struct kjx_slice *s, const struct kjx_nest_plan *p);
 enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p);
 
-struct kjx_dot_plan;
+/** struct kjx_dot_plan
+ * @small:	not NULL: this is all, lhs and rhs are the instruction's and point at the lowest elements
+ * @lhs, @rhs:	in the order of gemm
+ */
+struct kjx_dot_plan {
+	struct kjx_gemm_plan gemm;
+	struct kjx_place lhs, rhs, out;
+	const struct kjx_small_dot *small;
+	u32 weight, cost;		/* cost: of a small one */
+};
+
+/* dot_small.c */
+bool kjx_dot_is_small(const struct kjx_dot *insn);
+u64 kjx_small_dot_bytes(const struct kjx_dot *insn);
+void kjx_small_dot_build(struct kjx_small_dot *p, const struct kjx_dot *insn, s64 *low);
+
 u64 kjx_dot_plan_bytes(const struct kjx_image *image, const struct kjx_dot *insn);
 u64 kjx_dot_scratch(const struct kjx_image *image, const struct kjx_dot *insn);
 u64 kjx_dot_cost(const struct kjx_image *image, const struct kjx_dot *insn);

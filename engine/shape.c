@@ -143,6 +143,14 @@ u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *in
 	return bytes;
 }
 
+u64 kjx_nest_ops(const struct kjx_image *image, const struct kjx_nest *insn)
+{
+	struct kjx_shape shape;
+
+	kjx_nest_shape(image, insn, &shape);
+	return (shape.mode == KJX_NEST_MAP && shape.strip == shape.lanes ? insn->n_map : 1) + 1ull;
+}
+
 u64 kjx_nest_link_bytes(const struct kjx_image *image, const struct kjx_nest *insn)
 {
 	u64 bytes = cells_of(insn) * sizeof(void *) + 8ull * KJX_MAX_RANK;

@@ -61,7 +61,9 @@ enum kjx_status kjx_trace_run(struct kjx_slice *s, const struct kjx_trace_plan *
 
 static const struct kjx_trace_plan *current_plan(const struct kjx_vm *vm)
 {
-	return vm->plan->steps[vm->pc].plan;
+	const struct kjx_step *step = &vm->plan->steps[vm->pc];
+
+	return vm->op ? kjx_thread_step(step->plan, vm->op)->plan : step->plan;
 }
 
 const struct kjx_trace *kjx_asked(const struct kjx_vm *vm)

@@ -261,8 +261,10 @@ static void count(struct walk *w, const struct kjx_insn *insn, u64 times)
 	tally_add(w->flops, kjx_insn_flops(image, insn), times);
 	w->plan = kjx_sat_add(w->plan, kjx_plan_insn_bytes(image, insn));
 	w->scratch = kjx_max(w->scratch, kjx_plan_insn_scratch(image, insn));
-	if (w->whiles)
+	if (w->whiles) {
 		w->link = kjx_sat_add(w->link, kjx_plan_insn_link(image, insn));
+		w->plan = kjx_sat_add(w->plan, kjx_plan_insn_thread(image, insn));
+	}
 	if (opcode == KJX_OPCODE_CASE || opcode == KJX_OPCODE_BRANCH ||
 	    (opcode == KJX_OPCODE_END && w->region[w->depth].is_case)) {
 		tally_region(w->units, opcode, w->depth);

@@ -20,23 +20,20 @@ void kjx_start(struct kjx_vm *vm, const struct kjx_plan *plan, void *arena, u8 *
 	vm->used = 0;
 	vm->lane = lane;
 	vm->pc = 0;
-	vm->depth = 0;
+	vm->op = 0;
 	vm->status = KJX_OK;
 	vm->turn = 0;
 	kjx_memset(vm->at, 0, sizeof(vm->at));
 }
 
-/* an outermost while is entered: link what is inside, up to its end */
-static void link_region(struct kjx_slice *s, const struct kjx_step *step, const struct kjx_step *end)
+void kjx_step_link(struct kjx_slice *s, const struct kjx_step *step)
 {
-	for (; step != end; step++)
-		if (step->opcode == KJX_OPCODE_NEST || step->opcode == KJX_STEP_QUICK)
-			kjx_nest_link(s, step->plan);
+	if (step->opcode == KJX_OPCODE_NEST)
+		kjx_nest_link(s, step->plan);
 }
 
-static u32 choose(const struct kjx_slice *s, const struct kjx_control *c)
+u32 kjx_choose(const struct kjx_control *c, s32 index)
 {
-	s32 index = *(const s32 *)kjx_address(s, &c->place);
 	u64 n = c->n_branches;
 	/* negative ones are large; clamped without a branch: what is speculated stays in the table */
 	u64 in_range = kjx_index_nospec((u32)index, n);
@@ -45,9 +42,13 @@ static u32 choose(const struct kjx_slice *s, const struct kjx_control *c)
 	return c->target[in_range | (outside & (n - 1))];
 }
 
-static enum kjx_status run_long(struct kjx_slice *s, const struct kjx_step *step)
+enum kjx_status kjx_step_run(struct kjx_slice *s, const struct kjx_step *step)
 {
 	switch (step->opcode) {
+	case KJX_OPCODE_NEST:
+		return kjx_nest_run(s, step->plan);
+	case KJX_OPCODE_WHILE:		/* an outermost one */
+		return kjx_thread_run(s, step->plan);
 	case KJX_OPCODE_DOT:
 		return kjx_dot_run(s, step->plan);
 	case KJX_OPCODE_GATHER:
@@ -83,47 +84,22 @@ static enum kjx_status run_steps(struct kjx_slice *s)
 			s->spent++;
 			pc++;
 			continue;
-		case KJX_OPCODE_NEST:
-			status = kjx_nest_run(s, step->plan);
-			break;
-		case KJX_OPCODE_WHILE:
-			if (step->flags & KJX_STEP_OUTERMOST)
-				link_region(s, step + 1, &steps[step->target]);
-			vm->region[step->region].trips = 0;
-			break;
-		case KJX_OPCODE_DO: {
-			const struct kjx_control *c = step->plan;
-
-			if (!*kjx_address(s, &c->place)) {
-				s->spent++;
-				pc = step->target;
-				continue;
-			}
-			if (vm->region[step->region].trips == c->trips && c->trips) {
-				status = KJX_TOO_MANY_TRIPS;
-				break;
-			}
-			vm->region[step->region].trips++;
-			s->spent++;
-			pc++;
-			continue;
-		}
 		case KJX_OPCODE_CASE:
 			s->spent++;
-			pc = choose(s, step->plan);
+			pc = kjx_choose(step->plan, *(const s32 *)kjx_address(s, &((const struct kjx_control *)step->plan)->place));
 			continue;
 		case KJX_OPCODE_BRANCH:
-		case KJX_OPCODE_END:
+		case KJX_OPCODE_END:		/* of a case */
 			s->spent++;
 			pc = step->target;
 			continue;
 		default:
-			status = run_long(s, step);
+			status = kjx_step_run(s, step);
 		}
 		if (status != KJX_OK)
 			break;
 		s->spent++;
-		pc++;
+		pc = step->opcode == KJX_OPCODE_WHILE ? step->target + 1 : pc + 1;
 		if (vm->at[0] | vm->at[1] | vm->at[2] | vm->at[3])
 			kjx_memset(vm->at, 0, sizeof(vm->at));
 	}

@@ -67,6 +67,17 @@ def test_the_core_has_no_floating_point(core):
         assert not re.search(r"%[xyz]mm\d|%st\b|%mm\d|%k\d", code), obj.name
 
 
+def test_threaded_code_goes_on_by_sibling_calls(core):
+    """A loop's stack must not grow (engine/thread.h)."""
+    (obj,) = (o for o in core if o.name == "thread.o")
+    code = _run("objdump", "-d", "--no-show-raw-insn", obj)
+    operations = re.findall(r"^\w+ <(kjx_op_\w+)>:\n((?:.+\n)*)", code, re.M)
+    assert len(operations) > 8
+    for name, text in operations:
+        if name not in ("kjx_op_finish", "kjx_op_call.part.0"):
+            assert re.search(r"jmp +\*", text), name
+
+
 def test_nothing_is_mutable(core, tables):
     for obj in [*core, *tables]:
         state = [line for line in _run("nm", obj).splitlines() if re.search(r" [bBdDC] ", line)]

@@ -46,7 +46,7 @@ class Facts(c.Structure):
 class Vm(c.Structure):
     _fields_ = [(name, c.c_void_p) for name in ("plan", "arena", "inputs", "outputs", "board")] + \
                [(name, c.c_uint64) for name in ("fuel", "used")] + \
-               [(name, c.c_uint32) for name in ("lane", "pc", "depth", "status")] + \
+               [(name, c.c_uint32) for name in ("lane", "pc", "op", "status")] + \
                [("turn", c.c_uint64), ("at", c.c_uint64 * 4), ("region", c.c_uint64 * 32)]
 
 

@@ -185,3 +185,27 @@ def test_in_a_program():
     arrays = [_numbers(rng, "f32", shape) for shape in ((1, 31), (31, 256), (256, 2))]
     got, = Program(build.image).run(*arrays)
     np.testing.assert_array_equal(got, arrays[0] @ arrays[1] @ arrays[2])
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dims,lhs,rhs", [
+    ((1, 4, 4, 4), (0, 4, 0, 1), (0, 0, 1, 4)), ((1, 4, 4, 4), (0, 1, 0, 4), (0, 0, 4, 1)), ((1, 3, 5, 6), (0, 6, 0, 1), (0, 0, 1, 5)),
+    ((2, 2, 2, 4), (8, 4, 0, 1), (8, 0, 1, 2)), ((1, 2, 8, 2), (0, -2, 0, -1), (0, 0, 1, 8)), ((1, 1, 1, 16), (0, 0, 0, 1), (0, 0, 0, 2)),
+    ((4, 1, 1, 2), (3, 0, 0, 1), (2, 0, 0, 1)), ((1, 16, 1, 2), (0, 1, 0, 16), (0, 0, 0, 0)),
+])
+def test_small_ones_add_in_order(cpu, dims, lhs, rhs):
+    """A result of up to 16 elements: each step of a sum is rounded, in the order of k; nothing beside it is touched."""
+    rng = np.random.default_rng(sum(dims))
+    places = []
+    for strides in (lhs, rhs):
+        reach = [s * (n - 1) for s, n in zip(strides, dims, strict=True)]
+        places.append((list(strides), -sum(min(r, 0) for r in reach), sum(map(abs, reach)) + 1))
+    b, m, n, k = dims
+    out = [m * n, n, 1, 0], 0, b * m * n
+    left, right = (rng.standard_normal(place[2]).astype(np.float32) for place in places)
+    a, c = (_at(x, place, dims, range(4)) for x, place in zip((left, right), places, strict=True))
+    want = a[..., 0] * c[..., 0]
+    for i in range(1, k):
+        want = want + a[..., i] * c[..., i]
+    got, = _program("f32", [1, 1, 1, 1], dims, *places, out, _cpu(cpu)).run(left, right)
+    np.testing.assert_array_equal(got.view(np.uint32), want.reshape(-1).view(np.uint32))

@@ -90,6 +90,7 @@ class Table(ctypes.Structure):
         ("name", ctypes.c_char_p),
         ("needs", ctypes.c_uint32),
         ("uops", ctypes.POINTER(ctypes.c_void_p)),
+        ("cells", ctypes.POINTER(ctypes.c_void_p)),
         (
             "move",
             ctypes.CFUNCTYPE(

@@ -108,6 +108,21 @@ def test_parts_that_depend_on_each_other_through_a_third_stay_apart():
     assert len(pipeline.build(g).code) == 2
 
 
+def product(m, k, n):
+    g = Graph()
+    a, b = g.argument(Type("f32", (m, k))), g.argument(Type("f32", (k, n)))
+    g.results = [g.add("dot_general", [a, b], Type("f32", (m, n)), lhs_batch=(), rhs_batch=(), lhs_contract=(1,),
+                       rhs_contract=(0,))]
+    return pipeline.build(g).code
+
+
+@pytest.mark.parametrize("shape, kind", [((4, 4, 4), p.Dot), ((2, 3, 8), p.Dot), ((4, 1, 4), p.Nest), ((32, 4, 4), p.Nest),
+                                         ((4, 16, 4), p.Dot)])
+def test_products_that_fit_registers_stay_products(shape, kind):
+    """Of the short ones, those that do not are written out: multiplications and additions that fuse."""
+    assert [type(i) for i in product(*shape)] == [kind]
+
+
 def test_a_result_is_computed_in_its_output():
     image = pipeline.build(softmax())
     last = image.code[-1]

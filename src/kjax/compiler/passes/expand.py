@@ -13,6 +13,7 @@ from kjax.ir.scalar import apply_elementwise, splat
 from kjax.isa import limits
 
 SHORT_DOT, SHORT_RESULT = 4, 1024  # products of at most so many terms, and so many results, are written out
+SMALL_DOT, SMALL_SIDE = 16, 32  # results, and elements of a side, that the engine multiplies in registers
 UNROLLED_WINDOW = 16  # windows of at most so many places become elementwise operations on slices
 
 _WIDE = {"i1": "i32", "i2": "i32", "i4": "i32", "i8": "i32", "i16": "i32", "u2": "u32", "u4": "u32", "u8": "u32", "u16": "u32"}
@@ -52,6 +53,8 @@ def _short_dot(region, op):
     terms = lhs.shape[lc]
     dtype = op.result.dtype
     if not 0 < terms <= SHORT_DOT or {dtype, lhs.dtype, rhs.dtype} != {_contraction_dtype(dtype, op.result.type.info)}:
+        return None
+    if dtype == "f32" and terms > 1 and op.result.type.size <= SMALL_DOT and max(lhs.type.size, rhs.type.size) <= SMALL_SIDE:
         return None
     n_batch, n_lhs = len(a["lhs_batch"]), lhs.type.rank - len(a["lhs_batch"]) - 1
 

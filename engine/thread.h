@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Threaded code: what a loop comes down to. The instructions of an outermost while, up to its end, become operations
+ * that follow each other in memory; each does its work on its four cells and goes on to the next one by a sibling
+ * call, so that nothing is dispatched and nothing returns before the loop ends or its slice does.
+ *
+ * An operation is read-only and part of the plan; its cells (addresses of this run) lie in the link, at the same place
+ * among the cells as the operation among the operations. Where the compiler does not make sibling calls (sanitizers,
+ * no optimisation) each operation returns the next one instead: the caller of the first one takes it from there.
+ */
+#ifndef KJX_THREAD_H
+#define KJX_THREAD_H
+
+#include "format.h"
+
+#define KJX_CELLS 4		/* of an operation: result, then operands */
+
+struct kjx_slice;
+struct kjx_op;
+
+/* @op's work; returns the operation to go on with, or NULL when the slice's stop says why not */
+typedef const struct kjx_op *kjx_op_fn(const struct kjx_op *op, void **cells, struct kjx_slice *slice);
+
+/** struct kjx_op
+ * @data:	strip routine, or the plan of what the operation does
+ * @n:		lanes; of control flow: work units of what lies between the last such operation and this one
+ * @jump:	operations from this one to where it goes
+ * @region:	which of vm->region[]
+ */
+struct kjx_op {
+	kjx_op_fn *fn;
+	const void *data;
+	u64 n;
+	s32 jump;
+	u32 region;
+};
+
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define KJX_JUMP(op, by, cells, slice)	return ((op) + (by))->fn((op) + (by), (cells) + KJX_CELLS * (s64)(by), slice)
+#else
+#define KJX_JUMP(op, by, cells, slice)	return (void)(cells), (void)(slice), (op) + (by)
+#endif
+#define KJX_NEXT(op, cells, slice)	KJX_JUMP(op, 1, cells, slice)
+
+/* thread.c: operations that compute nothing */
+kjx_op_fn kjx_op_finish, kjx_op_strip, kjx_op_call, kjx_op_check, kjx_op_while, kjx_op_do, kjx_op_do_bounded, kjx_op_jump;
+kjx_op_fn kjx_op_case, kjx_op_small_dot;
+
+#endif

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * From the steps of an outermost while to threaded code (thread.h).
+ *
+ * The body of a nest that is a single strip becomes an operation for each micro-operation; everything else becomes a
+ * call of its handler. Straight pieces of code are weighed here, and cut where they grow heavy, so that the work between
+ * two looks at the budget stays bounded.
+ */
+#include "nest.h"
+
+#define HEAVY 16384u		/* work units after which a straight piece is cut */
+
+struct threader {
+	struct kjx_builder *b;
+	struct kjx_step *steps;
+	struct kjx_op *ops;
+	struct kjx_place *places;
+	u32 n_ops, first;		/* first: step of the outermost while's condition */
+	u64 piece;			/* work units since the last operation that counts */
+	u64 condition[KJX_MAX_DEPTH];	/* of a while: what its do counts */
+	u32 top[KJX_MAX_DEPTH], leave[KJX_MAX_DEPTH];	/* operations: of its condition's begin, its do */
+};
+
+u64 kjx_plan_insn_ops(const struct kjx_image *image, const struct kjx_insn *insn)
+{
+	switch (insn->opcode) {
+	case KJX_OPCODE_NEST:
+		return kjx_nest_ops(image, (const void *)insn);
+	case KJX_OPCODE_WHILE:
+		return 3;		/* itself, its end, finish */
+	case KJX_OPCODE_CASE:
+		return 2;
+	case KJX_OPCODE_END:
+		return 0;		/* an outermost one lies outside of its while when that is sized */
+	case KJX_OPCODE_DOT:
+		return 2;		/* a check, too */
+	default:
+		return 1;
+	}
+}
+
+static struct kjx_op *emit(struct threader *t, kjx_op_fn *fn, const void *data, u64 n)
+{
+	struct kjx_op *op = &t->ops[t->n_ops++];
+
+	op->fn = fn;
+	op->data = data;
+	op->n = n;
+	return op;
+}
+
+static struct kjx_place *cells_of(struct threader *t, const struct kjx_op *op)
+{
+	return t->places + KJX_CELLS * (op - t->ops);
+}
+
+/* what was counted so far and one unit for the step itself: the operation at hand takes it */
+static u64 take(struct threader *t)
+{
+	u64 piece = t->piece + 1;
+
+	t->piece = 0;
+	return piece;
+}
+
+static void nest(struct threader *t, const struct kjx_nest_plan *p)
+{
+	const struct kjx_micro *m = p->map.micro, *end = m + p->map.n_micro;
+
+	for (; m != end; m++) {
+		const u16 cell[KJX_CELLS] = { m->dst, m->a, m->b, m->c };
+		struct kjx_place *places;
+		u32 i;
+
+		places = cells_of(t, p->lanes == 1 && m->cell ? emit(t, m->cell, NULL, 1)
+							      : emit(t, kjx_op_strip, (const void *)m->fn, p->lanes));
+		for (i = 0; i < KJX_CELLS; i++)
+			places[i] = p->places[cell[i]];
+	}
+	t->piece += p->cost + 1;
+}
+
+static bool small_dot(struct threader *t, const struct kjx_dot_plan *p)
+{
+	struct kjx_place *places;
+
+	if (!p->small)
+		return false;
+	places = cells_of(t, emit(t, kjx_op_small_dot, p->small, 1));
+	places[0] = p->out;
+	places[1] = p->lhs;
+	places[2] = p->rhs;
+	t->piece += p->cost + 1;
+	return true;
+}
+
+static void do_(struct threader *t, const struct kjx_step *step)
+{
+	const struct kjx_control *c = step->plan;
+	struct kjx_op *op;
+
+	t->leave[step->region] = t->n_ops;
+	t->condition[step->region] = t->piece + 1;
+	op = emit(t, c->trips ? kjx_op_do_bounded : kjx_op_do, c, take(t));
+	op->region = step->region;
+	cells_of(t, op)[0] = c->place;
+}
+
+static void jump_to(struct threader *t, u32 from, u32 to)
+{
+	t->ops[from].jump = (s32)to - (s32)from;
+}
+
+/* @at: the step; steps of branches have learnt where they go (plan.c) */
+static void end(struct threader *t, u32 at)
+{
+	const struct kjx_step *step = &t->steps[at];
+	u32 d = step->region, i, own = t->n_ops;
+
+	if (step->target <= at) {
+		emit(t, kjx_op_jump, NULL, take(t) + t->condition[d]);
+		jump_to(t, own, t->top[d]);
+		jump_to(t, t->leave[d], t->n_ops);
+		return;
+	}
+	emit(t, kjx_op_check, NULL, take(t));
+	for (i = at; i-- > t->first;)
+		if (t->steps[i].opcode == KJX_OPCODE_BRANCH && t->steps[i].target == at + 1)
+			jump_to(t, t->steps[i].op, t->n_ops);
+		else if (t->steps[i].opcode == KJX_OPCODE_CASE && t->steps[i].region == d)
+			break;
+}
+
+static void step(struct threader *t, u32 at)
+{
+	struct kjx_step *step = &t->steps[at];
+	struct kjx_op *op;
+
+	step->op = t->n_ops;
+	switch (step->opcode) {
+	case KJX_STEP_QUICK:
+		nest(t, step->plan);
+		break;
+	case KJX_OPCODE_WHILE:
+		op = emit(t, kjx_op_while, NULL, take(t));
+		op->region = step->region;
+		t->top[step->region] = t->n_ops;
+		break;
+	case KJX_OPCODE_DO:
+		do_(t, step);
+		break;
+	case KJX_OPCODE_CASE:
+		op = emit(t, kjx_op_case, step->plan, take(t));
+		cells_of(t, op)[0] = ((const struct kjx_control *)step->plan)->place;
+		jump_to(t, step->op, 0);
+		break;
+	case KJX_OPCODE_BRANCH:
+		emit(t, kjx_op_jump, NULL, take(t));
+		break;
+	case KJX_OPCODE_END:
+		end(t, at);
+		break;
+	case KJX_OPCODE_DOT:
+		if (small_dot(t, step->plan))
+			break;
+		/* fall through */
+	default:
+		emit(t, kjx_op_call, step, 0);
+	}
+	if (t->piece > HEAVY) {
+		emit(t, kjx_op_check, NULL, t->piece);
+		t->piece = 0;
+	}
+}
+
+const struct kjx_thread *kjx_thread_build(struct kjx_builder *b, struct kjx_step *steps, u32 first, u32 last, u64 most)
+{
+	struct kjx_thread *thread = kjx_build(b, sizeof(*thread));
+	struct threader t = { .b = b, .steps = steps, .first = first + 1 };
+	u32 at;
+
+	t.ops = kjx_build(b, most * sizeof(*t.ops));
+	t.places = kjx_build(b, most * KJX_CELLS * sizeof(*t.places));
+	t.top[steps[first].region] = 0;
+	for (at = first + 1; at <= last; at++)
+		step(&t, at);
+	emit(&t, kjx_op_finish, NULL, 0);
+	thread->ops = t.ops;
+	thread->places = t.places;
+	thread->n_ops = t.n_ops;
+	thread->region = steps[first].region;
+	thread->link_at = b->link;
+	b->link += kjx_align_up(most * KJX_CELLS * sizeof(void *), 64);
+	return thread;
+}
