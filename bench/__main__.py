@@ -116,4 +116,9 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["compile"]:
+        from bench import compile as compile_times
+
+        compile_times.main(sys.argv[2:])
+    else:
+        main()

@@ -71,9 +71,61 @@ def test_a_buffer_used_across_a_loop_lives_through_it():
 
     code = [touch(carried), p.While(), touch(inner), p.Do(inner), touch(inner), p.End(), touch(carried)]
     spans = arena.lifetimes(code)
-    assert spans[carried] == [0, 6] and spans[inner] == [2, 4]
+    assert spans[carried] == (0, 6) and spans[inner] == (2, 4)
     code = [touch(carried), p.While(), touch(carried), p.Do(inner), touch(inner), p.End()]
-    assert arena.lifetimes(code)[carried] == [0, 5]
+    assert arena.lifetimes(code)[carried] == (0, 5)
+
+
+def test_plans_of_an_arena_keep_what_lives_together_apart():
+    rng = np.random.default_rng(3)
+    spans = {}
+    for size in rng.integers(1, 2000, 60):
+        first = int(rng.integers(0, 100))
+        spans[Buffer("u8", int(size))] = (first, first + int(rng.integers(0, 30)))
+    for offsets in (arena._first_first(spans), arena._largest_first(spans, arena._neighbours(spans))):
+        for a, (first, last) in spans.items():
+            for b, (begin, end) in spans.items():
+                if a is not b and first <= end and begin <= last:
+                    assert offsets[a] + a.bytes <= offsets[b] or offsets[b] + b.bytes <= offsets[a]
+
+
+def nested(data, depth=0):
+    """Instructions with loops and cases in loops and cases, and buffers touched anywhere."""
+    code = []
+    for _ in range(data.draw(st.integers(0, 4))):
+        kind = data.draw(st.sampled_from(["touch", "touch", "while", "case"] if depth < 3 else ["touch"]))
+        if kind == "touch":
+            code.append(p.Nest((1,), (p.Operand(data.draw(st.sampled_from(BUFFERS)), 0, (1,)),), ()))
+        else:
+            head = p.While() if kind == "while" else p.Case(Buffer("i32", 1, "input"), 1)
+            code += [head, *nested(data, depth + 1), p.End()]
+    return code
+
+
+BUFFERS = [Buffer("u8", 1) for _ in range(3)]
+
+
+@given(st.data())
+def test_lifetimes_are_whole_loops_where_a_loop_holds_some_uses_but_not_all(data):
+    code = nested(data)
+    loops, opened = [], []
+    for at, i in enumerate(code):
+        if isinstance(i, (p.While, p.Case)):
+            opened.append((at, isinstance(i, p.While)))
+        elif isinstance(i, p.End):
+            start, loop = opened.pop()
+            loops += [(start, at)] * loop
+    spans = arena.lifetimes(code)
+    for buffer in BUFFERS:
+        uses = [at for at, i in enumerate(code) if buffer in arena.touched(i)]
+        assert (buffer in spans) == bool(uses)
+        if uses:
+            first, last = uses[0], uses[-1]
+            for _ in loops:  # until nothing grows
+                for start, end in loops:
+                    if first <= end and last >= start and not (start <= first and last <= end):
+                        first, last = min(first, start), max(last, end)
+            assert spans[buffer] == (first, last)
 
 
 def scalar_add(dtype="f32"):

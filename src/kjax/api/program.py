@@ -44,10 +44,10 @@ class Program:
 
         self.image = bytes(image)
         self._facts = _engine.verify(self.image)
-        self.listing = disassembler.disassemble(self.image)
-        self.meta = self.listing.meta
-        self._shardings = _shardings_of(self.listing)
-        self.signature = signature or _signature_of(self.listing, *self._shardings)
+        self._outline = disassembler.disassemble(self.image, code=False)
+        self.meta = self._outline.meta
+        self._shardings = _shardings_of(self._outline)
+        self.signature = signature or _signature_of(self._outline, *self._shardings)
         self._host = Host(self.meta.get("sites") or (), callbacks)
         self._host.require()
         self._loaded = weakref.WeakKeyDictionary()
@@ -94,7 +94,7 @@ class Program:
     @property
     def stablehlo(self):
         """The portable StableHLO artifact that travels with the program (bytes; empty if it was left out)."""
-        return self.listing.stablehlo
+        return self._outline.stablehlo
 
     def as_text(self):
         """The program as a listing: tensors, instructions, bodies."""
@@ -103,7 +103,7 @@ class Program:
     def memory_analysis(self):
         """Exact memory of one run, from the verifier; peak: plan, arenas of all lanes, arguments and results."""
         f = self._facts
-        alias = sum(_bytes(a) for a in self.listing.outputs if a.alias is not None)
+        alias = sum(_bytes(a) for a in self._outline.outputs if a.alias is not None)
         arena = f["arena_bytes"] * f["lanes"]
         return MemoryAnalysis(
             f["input_bytes"], f["output_bytes"], alias, arena, len(self.image), f["constant_bytes"],

@@ -185,22 +185,25 @@ def meta(data):
     return {}
 
 
-def disassemble(data):
+def disassemble(data, *, code=True):
     """The ``bytecode.program.Image`` of a ``.kjx``'s bytes: ``assemble(disassemble(x)) == x`` for what was assembled.
 
-    Raises VerifyError when the bytes cannot be read as a program; what can be read need not be a valid one.
+    ``code=False`` leaves its tensors, instructions and constants out, which takes no time. Raises VerifyError when the
+    bytes cannot be read as a program; what can be read need not be a valid one.
     """
     parts = sections(data)
     try:
         *_, lanes, _, arena, _ = container.HEADER.unpack_from(data)
         counts = parts["ARGS"][0]
         arguments = list(_arguments(parts["ARGS"][1], (counts >> 16) + (counts & 0xFFFF)))
-        return p.Image(
-            tensors=[_tensor(row) for row in container.TENSOR.iter_unpack(parts["TENS"][1])],
-            inputs=arguments[:counts >> 16], outputs=arguments[counts >> 16:],
-            code=list(_code(parts["CODE"][1], parts["BODY"][1], lanes)), constants=parts["CNST"][1], arena=arena,
-            lanes=lanes, meta=json.loads(parts["META"][1]) if "META" in parts else {},
-            stablehlo=parts.get("SHLO", (0, b""))[1])
+        image = p.Image(
+            inputs=arguments[:counts >> 16], outputs=arguments[counts >> 16:], arena=arena, lanes=lanes,
+            meta=json.loads(parts["META"][1]) if "META" in parts else {}, stablehlo=parts.get("SHLO", (0, b""))[1])
+        if code:
+            image.tensors = [_tensor(row) for row in container.TENSOR.iter_unpack(parts["TENS"][1])]
+            image.code = list(_code(parts["CODE"][1], parts["BODY"][1], lanes))
+            image.constants = parts["CNST"][1]
+        return image
     except (struct.error, KeyError, ValueError) as e:
         raise errors.VerifyError(f"the program cannot be read: {e}") from None
 

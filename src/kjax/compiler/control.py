@@ -15,9 +15,8 @@ from kjax.isa import limits
 def _inside(self, region, arguments):
     from kjax.compiler.lower import RegionLowering
 
-    env = dict(self.env)
-    env.update(zip(region.arguments, arguments))
-    return RegionLowering(self.program, region, env, self)
+    self.env.update(zip(region.arguments, arguments))  # a value is bound once, so that all regions can share one table
+    return RegionLowering(self.program, region, self.env, self)
 
 
 def _touches(views, owner):

@@ -30,7 +30,13 @@ class _Tensors:
         return p.Tensor(buffer.dtype, owner.storage, buffer.bytes, offset, owner.index)
 
     def operand(self, view):
-        return replace(view, tensor=self.of(view.tensor))
+        return p.Operand(self.of(view.tensor), view.offset, view.strides)
+
+    def whole(self, value):
+        return replace(value, tensor=self.of(value.tensor))
+
+    def index(self, row):
+        return p.Index(self.of(row.tensor), row.offset, row.limit, row.step, row.strides)
 
 
 def _number(instruction, tensors):
@@ -39,16 +45,16 @@ def _number(instruction, tensors):
     if isinstance(instruction, p.Dot):
         return replace(instruction, **{k: tensors.operand(getattr(instruction, k)) for k in ("lhs", "rhs", "out")})
     if isinstance(instruction, p.Gather):
-        return replace(instruction, windowed=tensors.operand(instruction.windowed), plain=tensors.operand(instruction.plain),
-                       indices=tuple(map(tensors.operand, instruction.indices)),
+        return replace(instruction, windowed=tensors.operand(instruction.windowed),
+                       plain=tensors.operand(instruction.plain), indices=tuple(map(tensors.index, instruction.indices)),
                        splats=tuple(map(tensors.operand, instruction.splats)))
     if isinstance(instruction, p.Sort):
         return replace(instruction, pairs=tuple(tuple(map(tensors.operand, pair)) for pair in instruction.pairs))
     if isinstance(instruction, (p.Do, p.Case)):
         return replace(instruction, tensor=tensors.of(instruction.tensor))
     if isinstance(instruction, p.Trace):
-        return replace(instruction, inputs=tuple(map(tensors.operand, instruction.inputs)),
-                       outputs=tuple(map(tensors.operand, instruction.outputs)))
+        return replace(instruction, inputs=tuple(map(tensors.whole, instruction.inputs)),
+                       outputs=tuple(map(tensors.whole, instruction.outputs)))
     if isinstance(instruction, p.Exchange):
         return replace(instruction, input=tensors.of(instruction.input), out=tensors.of(instruction.out))
     return instruction

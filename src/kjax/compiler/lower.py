@@ -24,6 +24,7 @@ class Lowering:
 
     def __init__(self, graph):
         self.graph = graph
+        self.donated = set(graph.aliases.values())
         self.code = []
         self.constants = {}
         self.sources = {}
@@ -86,7 +87,7 @@ class Hint:
 
 
 class RegionLowering:
-    """One region. ``env`` maps values of this and of the enclosing regions to views."""
+    """One region. ``env`` maps values of all regions to views."""
 
     def __init__(self, program, region, env, parent):
         self.program = program
@@ -143,7 +144,7 @@ class RegionLowering:
         return view
 
     def donated(self, owner):
-        return owner.index in self.program.graph.aliases.values()
+        return owner.index in self.program.donated
 
     def destination(self, value, reads=()):
         """Where the current node shall write ``value``: (view). ``reads``: views that the same instruction reads,

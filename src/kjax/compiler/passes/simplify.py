@@ -80,7 +80,7 @@ class _Unique(Rewriter):
         self.known = [{}]
 
     def region(self, region):
-        self.known.append(dict(self.known[-1]))
+        self.known.append({})
         super().region(region)
         self.known.pop()
 
@@ -97,8 +97,9 @@ class _Unique(Rewriter):
         key = _key(op)
         if key is None:
             return None
-        if key in self.known[-1]:
-            return self.known[-1][key]
+        for known in self.known:
+            if key in known:
+                return known[key]
         self.known[-1][key] = op.results
         return None
 
