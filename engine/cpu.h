@@ -27,6 +27,20 @@ struct kjx_fold {
 	kjx_fold_fn *fn;
 };
 
+/** struct kjx_origins - how integers become (a component of) windows' origins
+ * @limit:	largest index in range
+ * @step:	bytes that an index moves a window
+ */
+struct kjx_origins {
+	s64 limit, step;
+	u8 log2_size, is_signed, zero[6];
+};
+
+#define KJX_SKIPPED ((s64)(1ull << 63))		/* an origin: leave the window out. No tensor is as far away */
+
+/* dst[i * dst_stride + origin[i]] becomes combined with src[i * src_stride], in the order of i; strides in bytes */
+typedef void kjx_update_fn(void *dst, s64 dst_stride, const s64 *origin, const void *src, s64 src_stride, u64 n);
+
 struct kjx_cpu {
 	const char *name;
 	u32 needs;				/* KJX_CPU_HAS_* */
@@ -39,6 +53,13 @@ struct kjx_cpu {
 	/* iota: dst[i] = first + i * step, as i32 or i64 */
 	void (*iota32)(s32 *dst, s64 first, s64 step, u64 n);
 	void (*iota64)(s64 *dst, s64 first, s64 step, u64 n);
+	/* origins of n windows from indices @stride bytes apart, clamped without branches; @skip: KJX_SKIPPED where out of
+	 * range; unless @first: added to those that are there, and what was skipped stays so */
+	void (*origins)(s64 *origin, const struct kjx_origins *o, const void *at, s64 stride, u64 n, bool skip, bool first);
+	/* dst[i * dst_stride] = src[i * src_stride + origin[i]]; strides in bytes */
+	void (*pick)(void *dst, s64 dst_stride, const void *src, s64 src_stride, const s64 *origin, u64 n, u32 log2_size);
+	/* the routine of a scatter of elements: @code: the micro-operation that combines, or 0 = replace; NULL: none */
+	kjx_update_fn *(*update)(u32 code, u32 log2_size);
 	/* go on with a contraction from state @at (zero at first) for about @budget multiply-adds;
 	 * returns the multiply-adds done; *done is set when the whole contraction is finished */
 	u64 (*gemm)(const struct kjx_gemm *g, u64 *at, u64 budget, u32 *done);

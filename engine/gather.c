@@ -3,59 +3,13 @@
  * Gather and scatter: for each batch point a window whose origin is read from index tensors.
  *
  * Origins are computed for a block of batch points along the innermost batch dim, then the windows are moved, piece
- * by piece. An index is brought into its range by masks, never by a branch, so that no speculated access leaves the
- * tensor; skipping an out-of-range window is a branch taken with an offset that is in range all the same.
+ * by piece. The cpu table brings an index into its range by masks, never by a branch, so that no speculated access
+ * leaves the tensor; the origin of a window to leave out is 2^63, which no address added to it makes one of memory.
  * In a scatter the batch points take effect one after the other.
  *
  * Progress: at[0] = 1 when begun; the rest is struct kjx_gather_state, in the scratch.
  */
 #include "gather.h"
-
-/* all ones where x < 0 */
-static inline u64 negative(s64 x)
-{
-	u64 mask = (u64)(x >> 63);
-
-	__asm__("" : "+r"(mask));	/* the compiler must not make a branch of it */
-	return mask;
-}
-
-/* an index as s64; unsigned ones beyond that as the largest */
-static inline s64 read_index(const u8 *at, u32 log2_size, bool is_signed)
-{
-	u64 x;
-
-	switch (log2_size) {
-	case 0:
-		return is_signed ? *(const s8 *)at : *at;
-	case 1:
-		return is_signed ? *(const s16 *)at : *(const u16 *)at;
-	case 2:
-		return is_signed ? *(const s32 *)at : (s64)*(const u32 *)at;
-	default:
-		x = *(const u64 *)at;
-		return (s64)(is_signed ? x : (x & ~negative((s64)x)) | negative((s64)x) >> 1);
-	}
-}
-
-/* add a component of the origins of @n points; once skipped, a point stays so */
-static void add_component(s64 *origin, const struct kjx_component *c, const u8 *at, s64 stride, u64 n, bool skip)
-{
-	const u32 log2_size = c->place.log2_size;
-	const s64 limit = (s64)c->limit;
-	u64 i;
-
-	for (i = 0; i < n; i++, at += stride) {
-		u64 x = (u64)read_index(at, log2_size, c->is_signed);
-		u64 low = negative((s64)x), high = negative(limit - (s64)(x & ~low));
-		s64 in_range = (s64)((x & ~low & ~high) | ((u64)limit & high));
-
-		if (skip && ((low | high) || origin[i] == KJX_SKIPPED))
-			origin[i] = KJX_SKIPPED;
-		else
-			origin[i] += in_range * c->step;
-	}
-}
 
 static void compute_origins(struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st)
 {
@@ -63,12 +17,13 @@ static void compute_origins(struct kjx_slice *s, const struct kjx_gather_plan *p
 
 	st->points = kjx_min(KJX_GATHER_BLOCK, p->dim[inner] - st->batch[inner]);
 	st->point = 0;
-	kjx_memset(st->origin, 0, st->points * sizeof(st->origin[0]));
+	if (!p->n_index)
+		kjx_memset(st->origin, 0, st->points * sizeof(st->origin[0]));
 	for (i = 0; i < p->n_index; i++) {
 		const struct kjx_component *c = &p->index[i];
 
-		add_component(st->origin, c, kjx_address(s, &c->place) + st->component[i], c->stride[inner], st->points,
-			      p->skip);
+		s->cpu->origins(st->origin, &c->how, kjx_address(s, &c->place) + st->component[i], c->stride[inner],
+				st->points, p->skip, !i);
 	}
 }
 
@@ -134,42 +89,46 @@ static void move(struct kjx_slice *s, const struct kjx_gather_plan *p, u8 *windo
 		update(s, p, windowed, windowed_stride, plain, plain_stride, n);
 }
 
-#define COPY_ELEMENTS(T)							\
-	for (; i < n; i++, windowed += windowed_stride, plain += plain_stride)	\
-		if (st->origin[i] != KJX_SKIPPED) {				\
-			T *element = (T *)(windowed + st->origin[i]);		\
-										\
-			if (p->scatter)						\
-				*element = *(const T *)plain;			\
-			else							\
-				*(T *)plain = *element;				\
-		}								\
-	break
-
 /* windows of one element: the rest of the block at once */
 static u64 elements(struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st, u8 *windowed,
 		    u8 *plain)
 {
 	const u32 inner = p->n_batch - 1u;
 	const s64 windowed_stride = p->windowed_stride[inner], plain_stride = p->plain_stride[inner];
-	u64 n = st->points, i = 0;
+	u64 n = st->points, i;
 
-	switch (p->has_body ? 5 : p->log2_size) {
-	case 0:
-		COPY_ELEMENTS(u8);
-	case 1:
-		COPY_ELEMENTS(u16);
-	case 2:
-		COPY_ELEMENTS(u32);
-	case 3:
-		COPY_ELEMENTS(u64);
-	default:
-		for (; i < n; i++, windowed += windowed_stride, plain += plain_stride)
+	if (p->update)
+		p->update(windowed, windowed_stride, st->origin, plain, plain_stride, n);
+	else if (!p->scatter)
+		s->cpu->pick(plain, plain_stride, windowed, windowed_stride, st->origin, n, p->log2_size);
+	else
+		for (i = 0; i < n; i++, windowed += windowed_stride, plain += plain_stride)
 			if (st->origin[i] != KJX_SKIPPED)
 				move(s, p, windowed + st->origin[i], 0, plain, 0, 1);
-	}
 	st->point = n;
 	return n * 9 * p->weight;
+}
+
+/* copies of windows that are one short dense run: some of those that are left of the block */
+static u64 rows(const struct kjx_gather_plan *p, struct kjx_gather_state *st, u8 *windowed, u8 *plain)
+{
+	const u32 inner = p->n_batch - 1u;
+	const u64 n = p->dim[p->n_batch], bytes = n << p->log2_size;
+	const u64 end = kjx_min(st->points, st->point + KJX_GATHER_RUN / n), first = st->point;
+	u64 j = first;
+
+	windowed += (s64)j * p->windowed_stride[inner];
+	plain += (s64)j * p->plain_stride[inner];
+	for (; j < end; j++, windowed += p->windowed_stride[inner], plain += p->plain_stride[inner]) {
+		if (st->origin[j] == KJX_SKIPPED)
+			continue;
+		if (p->scatter)
+			kjx_memcpy(windowed + st->origin[j], plain, bytes);
+		else
+			kjx_memcpy(plain, windowed + st->origin[j], bytes);
+	}
+	st->point = j;
+	return (j - first) * (n + 8);
 }
 
 /* the next piece of the window at hand, or of the next one when this one is through */
@@ -225,11 +184,48 @@ static void begin_updates(struct kjx_slice *s, const struct kjx_gather_plan *p)
 	kjx_spend(s, (u64)p->n_splats * p->run);
 }
 
+/* some of what is left of the block; returns the work units */
+static u64 proceed(struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st, u8 *windowed,
+		   u8 *plain)
+{
+	if (!p->n_window)
+		return elements(s, p, st, windowed, plain);
+	if (p->rows)
+		return rows(p, st, windowed, plain);
+	return piece(s, p, st, windowed, plain);
+}
+
+/* one window of few runs: a dynamic slice or update in a loop has no time for progress */
+static void one_window(struct kjx_slice *s, const struct kjx_gather_plan *p, u8 *windowed, u8 *plain)
+{
+	const u32 inner = p->n_batch + p->n_window - 1u;
+	u64 runs = p->n_window > 1 ? p->dim[inner - 1] : 1, n = p->n_window ? p->dim[inner] : 1;
+	s64 origin = 0;
+	u32 i;
+
+	for (i = 0; i < p->n_index; i++)
+		s->cpu->origins(&origin, &p->index[i].how, kjx_address(s, &p->index[i].place), 0, 1, p->skip, !i);
+	if (origin == KJX_SKIPPED)
+		return;
+	for (windowed += origin; runs--;) {
+		move(s, p, windowed, p->windowed_stride[inner], plain, p->plain_stride[inner], n);
+		if (!runs)
+			break;
+		windowed += p->windowed_stride[inner - 1];
+		plain += p->plain_stride[inner - 1];
+	}
+}
+
 enum kjx_status kjx_gather_run(struct kjx_slice *s, const struct kjx_gather_plan *p)
 {
 	struct kjx_gather_state *st = (struct kjx_gather_state *)s->scratch;
 	u8 *windowed = kjx_address(s, &p->windowed), *plain = kjx_address(s, &p->plain);
 
+	if (p->one_window) {
+		one_window(s, p, windowed, plain);
+		kjx_spend(s, p->one_window);
+		return KJX_OK;
+	}
 	if (!s->vm->at[0]) {
 		s->vm->at[0] = 1;
 		kjx_memset(st, 0, offsetof(struct kjx_gather_state, origin));
@@ -246,8 +242,7 @@ enum kjx_status kjx_gather_run(struct kjx_slice *s, const struct kjx_gather_plan
 		while (st->point < st->points) {
 			if (over)
 				return KJX_AGAIN;
-			over = kjx_spend(s, p->n_window ? piece(s, p, st, windowed + st->windowed, plain + st->plain)
-							: elements(s, p, st, windowed + st->windowed, plain + st->plain));
+			over = kjx_spend(s, proceed(s, p, st, windowed + st->windowed, plain + st->plain));
 		}
 		if (!next_block(p, st))
 			return KJX_OK;

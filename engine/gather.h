@@ -5,15 +5,13 @@
 
 #include "plan.h"
 
-#define KJX_GATHER_BLOCK 256	/* batch points whose origins are computed at a time */
+#define KJX_GATHER_BLOCK 512	/* batch points whose origins are computed at a time */
 #define KJX_GATHER_RUN 8192	/* most elements copied between looks at the budget */
 
 /** struct kjx_component - one component of the origins */
 struct kjx_component {
 	struct kjx_place place;		/* of its integers */
-	u64 limit;
-	s64 step;
-	u8 is_signed, zero[7];
+	struct kjx_origins how;
 	s64 stride[KJX_MAX_RANK + 1];	/* by batch dim */
 };
 
@@ -22,12 +20,17 @@ struct kjx_component {
  * @run:	most elements of one piece
  * @weight:	work units of an element
  * @in_place:	scatter: the body is one micro-operation whose result goes right into the tensor
+ * @rows:	windows are dense runs, in both tensors, to be copied
+ * @one_window:	not zero: work units of the whole, which is one window of at most two dims, to be copied
+ * @update:	scatter of elements: the routine that does all of it, or NULL
  */
 struct kjx_gather_plan {
 	u8 n_batch, n_window, n_index, log2_size;
 	u8 scatter, has_body, skip, in_place;
 	u32 n_splats;
-	u32 run, weight, slots;		/* slots: offset in the scratch */
+	u32 run, weight, slots, rows;	/* slots: offset in the scratch */
+	u64 one_window;
+	kjx_update_fn *update;
 	struct kjx_place windowed, plain;
 	u64 dim[KJX_MAX_RANK + 1];
 	s64 windowed_stride[KJX_MAX_RANK + 1], plain_stride[KJX_MAX_RANK + 1];
@@ -44,9 +47,7 @@ struct kjx_gather_state {
 	u64 points, point;		/* of the block, and those done */
 	u64 window[KJX_MAX_RANK];	/* index in the window of this point */
 	s64 in_windowed, in_plain;	/* and offsets */
-	s64 origin[KJX_GATHER_BLOCK];	/* KJX_SKIPPED: leave the window out */
+	s64 origin[KJX_GATHER_BLOCK];	/* see cpu.h */
 };
-
-#define KJX_SKIPPED ((s64)(1ull << 63))
 
 #endif

@@ -117,6 +117,39 @@ static u32 merge(struct kjx_gather_plan *p, struct kjx_component *index, const s
 	return n;
 }
 
+/* the routine for a scatter of elements, where the cpu table has one */
+static kjx_update_fn *update_of(const struct kjx_builder *b, const struct kjx_gather *g, u32 log2_size)
+{
+	const struct kjx_uop *u = b->image->uops + g->body;
+
+	if (!g->n_uops)
+		return b->cpu->update(0, log2_size);
+	/* which operand is which does not matter to them */
+	if (g->n_uops > 1 || u->dst || u->a + u->b != 1)
+		return NULL;
+	return b->cpu->update(u->code, log2_size);
+}
+
+/* the special cases that gather.c has loops for */
+static void choose(const struct kjx_builder *b, const struct kjx_gather *g, struct kjx_gather_plan *p)
+{
+	const u32 first = p->n_batch;
+	const s64 size = 1ll << p->log2_size;
+	u64 elements = 1;
+	u32 i;
+
+	if (p->scatter && !p->n_window)
+		p->update = update_of(b, g, p->log2_size);
+	if (p->has_body)
+		return;
+	for (i = 0; i < p->n_window; i++)
+		elements = kjx_sat_mul(elements, p->dim[first + i]);
+	p->rows = p->n_window == 1 && p->dim[first] <= KJX_GATHER_RUN && p->windowed_stride[first] == size &&
+		  p->plain_stride[first] == size;
+	if (p->n_batch == 1 && p->dim[0] == 1 && p->n_window <= 2 && elements <= KJX_GATHER_RUN)
+		p->one_window = 12 + 2ull * p->n_index + elements;
+}
+
 const struct kjx_gather_plan *kjx_gather_build(struct kjx_builder *b, const struct kjx_gather *g)
 {
 	struct kjx_gather_plan *p = kjx_build(b, sizeof(*p));
@@ -138,9 +171,11 @@ const struct kjx_gather_plan *kjx_gather_build(struct kjx_builder *b, const stru
 		const struct kjx_index *x = kjx_gather_index(g, i);
 
 		kjx_place_set(b->image, &index[i].place, x->tensor, x->offset);
-		index[i].limit = x->limit;
-		index[i].step = scaled(x->step, p->log2_size);
-		index[i].is_signed = kjx_dtype_kind[b->image->tensors[x->tensor].dtype] == 'i';
+		index[i].how = (struct kjx_origins){
+			.limit = (s64)x->limit, .step = scaled(x->step, p->log2_size),
+			.log2_size = index[i].place.log2_size,
+			.is_signed = kjx_dtype_kind[b->image->tensors[x->tensor].dtype] == 'i',
+		};
 	}
 	p->index = index;
 	p->n_batch = (u8)merge(p, index, g, 0, g->n_batch, 0);
@@ -164,5 +199,6 @@ const struct kjx_gather_plan *kjx_gather_build(struct kjx_builder *b, const stru
 		p->slots = (u32)(kjx_align_up(sizeof(struct kjx_gather_state), 64) +
 				 kjx_align_up(p->body.n_cells * sizeof(void *), 64));
 	}
+	choose(b, g, p);
 	return p;
 }

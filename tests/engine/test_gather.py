@@ -4,14 +4,15 @@ import random
 
 import numpy as np
 import pytest
+import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import run_body
 from programs import Builder, strides_of
 
-from engine import ALL, Program
+from engine import ALL, SANITIZE, Program
 from kjax.bytecode import program as p
-from kjax.isa import dtypes
+from kjax.isa import dtypes, ops
 
 INDEX = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 BODIES = {
@@ -176,3 +177,66 @@ def test_complex_elements():
     b.emit(p.Gather((5,), 1, p.Operand(x, 8, (0,)), p.Operand(out, 0, (1,)), (p.Index(i, 4, 8, -1, (-1,)),)))
     X, I = np.arange(9) * (1 + 2j), np.int64([0, 3, 8, 20, -20])
     np.testing.assert_array_equal(Program(b.image).run(X, I)[0], X[8 - np.clip(I[::-1], 0, 8)])
+
+
+UPDATES = [(op, dtype) for op in ("add", "mul", "max", "min", "and", "or", "xor") for dtype in ops.BY_NAME[op].dtypes
+           if dtype not in ("c64", "c128")]
+
+
+@pytest.mark.parametrize("op,dtype", UPDATES)
+def test_updates_of_elements(op, dtype):
+    """The routines for a body of one operation leave the bits that the body leaves on strips, on every cpu table."""
+    numpy = dtypes.BY_NAME[dtype].numpy
+    rng = np.random.default_rng(2)
+    n, size = 700, 31
+    if np.dtype(numpy).kind == "f":
+        draw = lambda k: rng.choice([0.0, -0.0, np.inf, -np.inf, np.nan, 1.5, -2.25, 1e-3], k).astype(numpy)  # noqa: E731
+    elif dtype == "i1":
+        draw = lambda k: rng.random(k) < 0.5  # noqa: E731
+    else:
+        draw = lambda k: rng.integers(0, 256, (k, np.dtype(numpy).itemsize), np.uint8).view(numpy)[:, 0]  # noqa: E731
+    X, U, I = draw(size), draw(2 * n), rng.integers(-3, size + 3, n).astype(np.int32)
+
+    def run(cpu, body, registers):
+        b = Builder()
+        b.input(dtype, (size,))
+        u, i = b.input(dtype, (2 * n,)), b.input("i32", (n,))
+        out = b.output(dtype, (size,), alias=0)
+        b.emit(p.Gather((n,), 1, p.Operand(out, 0, (0,)), p.Operand(u, 0, (2,)), (p.Index(i, 0, size - 1, 1, (1,)),),
+                        "skip", True, body, registers))
+        return Program(b.image, cpu).run(X, U, I)[0]
+
+    code = p.Uop(op, dtype, 0, 1, 0)
+    for cpu in ("scalar",) if SANITIZE else tables.usable():
+        plain = run(cpu, (p.Uop(op, dtype, 2, 0, 1), p.Uop("bitcast", dtype, 0, 2, imm=dtype)), 3)
+        want = run(cpu, (p.Uop("copy", dtype, 2, 1), p.Uop(op, dtype, 0, 2, 0)), 3)
+        np.testing.assert_array_equal(np.isnan(want) if want.dtype.kind == "f" else want,
+                                      np.isnan(plain) if want.dtype.kind == "f" else plain)
+        got = run(cpu, (code,), 2)
+        same = (got.view(f"u{got.itemsize}") == want.view(f"u{got.itemsize}")) | ((got != got) & (want != want))
+        assert same.all(), (cpu, got[~same], want[~same])
+
+
+@pytest.mark.parametrize("kind", INDEX)
+@pytest.mark.parametrize("mode", ["clamp", "skip"])
+def test_origins_on_every_table(kind, mode):
+    """Two components in blocks and in what is left of them, out of range on both sides; elements, rows, single windows."""
+    info = np.iinfo(dtypes.BY_NAME[kind].numpy)
+    rng = np.random.default_rng(4)
+    for n, width in ((1, 3), (21, 1), (1100, 1), (70, 3)):
+        b = Builder()
+        x, plain = b.input("i32", (40, 40)), b.input("i32", (n, width))
+        rows = [b.input(kind, (n,)) for _ in range(2)]
+        out = b.output("i32", (40, 40), alias=0) if mode == "skip" else b.output("i32", (n, width))
+        indices = tuple(p.Index(t, 0, limit, step, (1,)) for t, limit, step in zip(rows, (39, 40 - width), (40, 1)))
+        g = p.Gather((n, width), 1, p.Operand(out if mode == "skip" else x, 0, (0, 1)),
+                     p.Operand(plain if mode == "skip" else out, 0, (width, 1)), indices, mode, mode == "skip")
+        b.emit(g)
+        choice = np.array([info.min, info.max, *range(-2 if info.min else 0, 43)], dtypes.BY_NAME[kind].numpy)
+        values = [rng.choice(choice, n) for _ in range(2)]
+        X, P = rng.integers(0, 99, 1600).astype(np.int32), rng.integers(0, 99, n * width).astype(np.int32)
+        X2, P2 = X.copy(), P.copy()
+        reference(g, X2, P2, values, ())
+        for cpu in ("scalar",) if SANITIZE else tables.usable():
+            got = Program(b.image, cpu).run(X, P, *values)[0].reshape(-1)
+            np.testing.assert_array_equal(got, X2 if mode == "skip" else P2, cpu)

@@ -47,6 +47,11 @@ def pad(self, op):
 def concatenate(self, op):
     d = op.attributes["dim"]
     views = [self.view(v) for v in op.operands]
+    if self.joins_indices(op):
+        self.parts[op.result] = [self.materialize(v) for v in views]
+        for view in self.parts[op.result]:
+            self.register(op.result, view)
+        return
     shape = op.result.shape
     ranges, at = [], 0
     for view in views:
@@ -79,22 +84,30 @@ def _index(self, view, batch, limit, step):
     return p.Index(view.buffer, view.offset, limit, step, tuple(view.strides[b] for b in batch))
 
 
-def _indices(self, indices, vector_dim, room, steps):
+def _components(self, value, vector_dim):
+    """One view of ``value``'s shape for each component that it has along ``vector_dim``, read at 0 there."""
+    if value in self.parts:
+        return self.parts[value]
+    view = self.materialize(self.view(value))
+    if vector_dim >= len(view.shape):
+        return [view]
+    return [replace(view, offset=view.offset + j * view.strides[vector_dim]) for j in range(view.shape[vector_dim])]
+
+
+def _indices(self, components, vector_dim, room, steps):
     """All components of the origins: component j moves the j-th dim of ``room`` (dim -> largest origin), by its step."""
-    batch = [k for k in range(len(indices.shape)) if k != vector_dim]
-    along = indices.strides[vector_dim] if vector_dim < len(indices.shape) else 0
-    return [_index(self, replace(indices, offset=indices.offset + j * along), batch, limit, steps[d])
-            for j, (d, limit) in enumerate(room.items())]
+    return [_index(self, view, [k for k in range(len(view.shape)) if k != vector_dim], limit, steps[d])
+            for view, (d, limit) in zip(components, room.items(), strict=True)]
 
 
 def gather(self, op):
     a = op.attributes
-    x, indices = self.materialize(self.view(op.operands[0])), self.materialize(self.view(op.operands[1]))
-    target = self.destination(op.result, [x, indices])
+    x, components = self.materialize(self.view(op.operands[0])), _components(self, op.operands[1], a["index_vector_dim"])
+    target = self.destination(op.result, [x, *components])
     self.bind(op.result, target)
     if target.size == 0:
         return
-    batch_in_indices = [k for k in range(len(indices.shape)) if k != a["index_vector_dim"]]
+    batch_in_indices = [k for k in range(op.operands[1].type.rank) if k != a["index_vector_dim"]]
     batch_out = [k for k in range(len(target.shape)) if k not in a["offset_dims"]]
     window_of = [d for d in range(len(x.shape)) if d not in a["collapsed_dims"] and d not in a["operand_batch_dims"]]
     along = dict(zip(a["index_batch_dims"], a["operand_batch_dims"]))
@@ -102,7 +115,7 @@ def gather(self, op):
     windowed = [x.strides[along[b]] if b in along else 0 for b in batch_in_indices] + [x.strides[d] for d in window_of]
     plain = [target.strides[k] for k in batch_out] + [target.strides[k] for k in a["offset_dims"]]
     room = {d: x.shape[d] - a["slice_sizes"][d] for d in a["start_index_map"]}
-    rows = _indices(self, indices, a["index_vector_dim"], room, x.strides)
+    rows = _indices(self, components, a["index_vector_dim"], room, x.strides)
     _emit(self, op, dims, len(batch_out), x, windowed, target, plain, rows)
 
 
@@ -154,25 +167,26 @@ def dynamic_update_slice(self, op):
 def scatter(self, op):
     a = op.attributes
     x, indices, updates = op.operands
-    indices, updates = self.materialize(self.view(indices)), self.materialize(self.view(updates))
+    index_rank, components = indices.type.rank, _components(self, indices, a["index_vector_dim"])
+    updates = self.materialize(self.view(updates))
     region = op.regions[0]
     replaces = region.results[0] is region.arguments[1]
     outside = {} if replaces else {v: self.materialize(self.scalar(v)) for v in outer_scalars(region)}
-    target = _updated(self, op, x, [indices, updates, *outside.values()])
+    target = _updated(self, op, x, [*components, updates, *outside.values()])
     self.bind(op.result, target)
     if updates.size == 0 or target.size == 0:
         return
     batch = [k for k in range(len(updates.shape)) if k not in a["update_window_dims"]]
     window_of = [d for d in range(len(target.shape)) if d not in a["inserted_dims"] and d not in a["operand_batch_dims"]]
     size = dict(zip(window_of, (updates.shape[k] for k in a["update_window_dims"])))
-    batch_in_indices = [k for k in range(len(indices.shape)) if k != a["index_vector_dim"]]
+    batch_in_indices = [k for k in range(index_rank) if k != a["index_vector_dim"]]
     along = dict(zip(a["index_batch_dims"], a["operand_batch_dims"]))
     dims = [updates.shape[k] for k in batch] + [updates.shape[k] for k in a["update_window_dims"]]
     windowed = [target.strides[along[b]] if b in along else 0 for b in batch_in_indices]
     windowed += [target.strides[d] for d in window_of]
     plain = [updates.strides[k] for k in batch] + [updates.strides[k] for k in a["update_window_dims"]]
     room = {d: target.shape[d] - size.get(d, 1) for d in a["scatter_dims_map"]}
-    rows = _indices(self, indices, a["index_vector_dim"], room, target.strides)
+    rows = _indices(self, components, a["index_vector_dim"], room, target.strides)
     uops, registers = (), 0
     if not replaces:
         body = Body()

@@ -97,6 +97,7 @@ class RegionLowering:
         self.nodes, self.node_of = partition(region)
         self.users = _users(region)
         self.hints = {}
+        self.parts = {}  # value -> views of the components that it would hold, were it in memory
         self.current = None
         self.finished = False
         for value in region.arguments:
@@ -200,7 +201,7 @@ class RegionLowering:
                     self.hints[value] = Hint(view.reverse(op.attributes["dims"]), hint.exclusive)
                 elif (reshaped := view.reshape(value.shape)) is not None:
                     self.hints[value] = Hint(reshaped, hint.exclusive)
-            elif op.name == "concatenate" and op.result.type.size:
+            elif op.name == "concatenate" and op.result.type.size and not self.joins_indices(op):
                 hint = self.hints.get(op.result)
                 if hint is None or not hint.exclusive:
                     hint = self.hints[op.result] = Hint(self.fresh(op.result.type), True)
@@ -211,6 +212,17 @@ class RegionLowering:
                     at += value.shape[d]
                     if value.type.size and len(self.users[value]) == 1 and op.operands.count(value) == 1:
                         self.hints.setdefault(value, Hint(hint.view.slice(start, limit, [1] * len(start)), True))
+
+    def joins_indices(self, op):
+        """Whether a concatenation only puts the components of gathers' and scatters' origins side by side.
+
+        Those are read where they are; then nothing is concatenated.
+        """
+        d = op.attributes["dim"]
+        return all(v.shape[d] == 1 for v in op.operands) and all(
+            user is not _RESULT and user.name in ("gather", "scatter") and user.attributes["index_vector_dim"] == d
+            and [v is op.result for v in user.operands] == [k == len(user.operands) // 2 for k in range(len(user.operands))]
+            for user in self.users.get(op.result, ()))
 
     # -- walking --------------------------------------------------------------------------------------------
     def run(self, targets):
