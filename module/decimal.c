@@ -384,6 +384,10 @@ u32 kjax_decimal_write(u64 bits, const struct kjax_float_format *f, char text[KJ
 		read_back(&d, value, power);
 		if (n == f->digits || kjax_decimal_to_float(&d, f) == magnitude)
 			break;
+		/* below a power of two floats lie closer together: the nearest text may miss it, the next one up not */
+		read_back(&d, ++value, power);
+		if (kjax_decimal_to_float(&d, f) == magnitude)
+			break;
 	}
 	for (; !(value % 10); value /= 10)
 		power++;

@@ -10,7 +10,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kjax.isa import dtypes
@@ -83,6 +83,7 @@ def f64_bits(x):
 
 @settings(max_examples=1000, deadline=None)
 @given(st.integers(0, (1 << 64) - 1))
+@example(1 << 56)
 def test_f64_of_any_bits_there_and_back_and_shortest(lib, bits):
     x = struct.unpack("<d", struct.pack("<Q", bits))[0]
     text = to_text(lib, bits, "f64")
