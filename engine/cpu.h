@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "gemm.h"
+#include "linalg.h"
 #include "thread.h"
 
 /* dst[i] = op(a[i], b[i], c[i]) for i < n; operands that an operation lacks are ignored. dst may equal a, b or c. */
@@ -64,6 +65,8 @@ struct kjx_cpu {
 	 * returns the multiply-adds done; *done is set when the whole contraction is finished */
 	u64 (*gemm)(const struct kjx_gemm *g, u64 *at, u64 budget, u32 *done);
 	void (*small_dot)(const struct kjx_small_dot *p, void *out, const void *lhs, const void *rhs);
+	/* go on with the factorization of a batch of matrices, as gemm does; the budget is in elements that are worked on */
+	u64 (*linalg)(const struct kjx_linalg_run *run, u64 *at, u64 budget, u32 *done);
 };
 
 extern const struct kjx_cpu kjx_cpu_scalar;

@@ -212,6 +212,25 @@ struct kjx_sort {
 	u32 descending, total;
 };
 
+/** struct kjx_linalg - opcode linalg: a batch of dense matrices
+ * @kind:	KJX_LINALG_*: what is computed; isa/linalg.py says which operands, results and sizes it has
+ * @dtype:	KJX_DTYPE_F32, F64, C64 or C128; that of an operand follows from it
+ * @flags:	KJX_LINALG_FLAG_* that the kind has
+ * @n_operands:	of the kind: operands read, then results
+ * @batch:	matrices, at least 1
+ * @m, @n, @k:	sizes, 1 to KJX_LINALG_MAX_SIZE (@k: KJX_LINALG_MAX_COLUMNS); zero where the kind does not have it
+ * followed by n_operands times struct kjx_operand: dense from @offset on, batch member after batch member. An operand
+ * without elements, and a result that is not wanted, is KJX_NO_TENSOR with offset zero; one result is wanted. A result
+ * overlaps nothing.
+ */
+struct kjx_linalg {
+	struct kjx_insn insn;
+	u8 kind, dtype, flags, n_operands;
+	u32 source;
+	u64 batch;
+	u32 m, n, k, zero;
+};
+
 /** struct kjx_while - opcode while; the condition's instructions follow, then do
  * @trips:	bound on the number of times the body runs, enforced; 0 = unknown (fuel bounds it)
  */

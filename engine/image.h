@@ -169,6 +169,11 @@ static inline const struct kjx_operand *kjx_sort_operand(const struct kjx_sort *
 	return kjx_operand_at(kjx_sort_dims(s) + s->rank, s->rank, 2 * i + out);
 }
 
+static inline const struct kjx_operand *kjx_linalg_operand(const struct kjx_linalg *l, u32 i)
+{
+	return (const struct kjx_operand *)(l + 1) + i;
+}
+
 static inline const u32 *kjx_exchange_table(const struct kjx_exchange *e)
 {
 	return (const u32 *)(e + 1);

@@ -75,6 +75,8 @@ u64 kjx_plan_insn_bytes(const struct kjx_image *image, const struct kjx_insn *in
 		return kjx_gather_plan_bytes(image, p);
 	case KJX_OPCODE_SORT:
 		return kjx_align_up(kjx_sort_plan_bytes(image, p), 8);
+	case KJX_OPCODE_LINALG:
+		return kjx_align_up(kjx_linalg_plan_bytes(image, p), 8);
 	case KJX_OPCODE_EXCHANGE:
 		return kjx_exchange_plan_bytes(image, p);
 	case KJX_OPCODE_TRACE:
@@ -101,6 +103,8 @@ u64 kjx_plan_insn_scratch(const struct kjx_image *image, const struct kjx_insn *
 		return kjx_gather_scratch(image, p);
 	case KJX_OPCODE_SORT:
 		return kjx_sort_scratch(image, p);
+	case KJX_OPCODE_LINALG:
+		return kjx_linalg_scratch(image, p);
 	default:
 		return 0;
 	}
@@ -138,6 +142,9 @@ u64 kjx_plan_insn_cost(const struct kjx_image *image, const struct kjx_insn *ins
 		break;
 	case KJX_OPCODE_SORT:
 		cost = kjx_sort_cost(image, p);
+		break;
+	case KJX_OPCODE_LINALG:
+		cost = kjx_linalg_cost(image, p);
 		break;
 	case KJX_OPCODE_EXCHANGE:
 		cost = kjx_exchange_cost(image, p);
@@ -241,6 +248,9 @@ static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *s
 		break;
 	case KJX_OPCODE_SORT:
 		step->plan = kjx_sort_build(b, p);
+		break;
+	case KJX_OPCODE_LINALG:
+		step->plan = kjx_linalg_build(b, p);
 		break;
 	case KJX_OPCODE_EXCHANGE:
 		step->plan = kjx_exchange_build(b, p);

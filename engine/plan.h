@@ -258,6 +258,23 @@ u64 kjx_sort_cost(const struct kjx_image *image, const struct kjx_sort *insn);
 const struct kjx_sort_plan *kjx_sort_build(struct kjx_builder *b, const struct kjx_sort *insn);
 enum kjx_status kjx_sort_run(struct kjx_slice *s, const struct kjx_sort_plan *p);
 
+/* linalg.c: sizes of operands for the verifier too */
+struct kjx_linalg_step;
+struct kjx_linalg_kind {
+	u8 sizes, flags, n_inputs, n_results;	/* sizes: bit 0 m, 1 n, 2 k */
+};
+struct kjx_linalg_operand_row {
+	u8 kind, element, rows, cols;		/* element 't', 'r', 'c', 'i'; KJX_LINALG_DIM_* */
+};
+const struct kjx_linalg_kind *kjx_linalg_kind(u32 kind);	/* NULL: no such kind */
+u64 kjx_linalg_elements(const struct kjx_linalg *insn, u32 operand);	/* of one batch member; kind and sizes are verified */
+u32 kjx_linalg_dtype(const struct kjx_linalg *insn, u32 operand);
+u64 kjx_linalg_plan_bytes(const struct kjx_image *image, const struct kjx_linalg *insn);
+u64 kjx_linalg_scratch(const struct kjx_image *image, const struct kjx_linalg *insn);
+u64 kjx_linalg_cost(const struct kjx_image *image, const struct kjx_linalg *insn);
+const struct kjx_linalg_step *kjx_linalg_build(struct kjx_builder *b, const struct kjx_linalg *insn);
+enum kjx_status kjx_linalg_run(struct kjx_slice *s, const struct kjx_linalg_step *p);
+
 struct kjx_exchange_plan;
 u64 kjx_exchange_plan_bytes(const struct kjx_image *image, const struct kjx_exchange *insn);
 u64 kjx_exchange_cost(const struct kjx_image *image, const struct kjx_exchange *insn);

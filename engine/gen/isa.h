@@ -186,6 +186,7 @@ enum kjx_status {
 #define KJX_OPCODE_GATHER 3
 #define KJX_OPCODE_SCATTER 4
 #define KJX_OPCODE_SORT 5
+#define KJX_OPCODE_LINALG 6
 #define KJX_OPCODE_WHILE 16
 #define KJX_OPCODE_DO 17
 #define KJX_OPCODE_CASE 18
@@ -200,6 +201,7 @@ enum kjx_status {
 	X(GATHER, "gather") \
 	X(SCATTER, "scatter") \
 	X(SORT, "sort") \
+	X(LINALG, "linalg") \
 	X(WHILE, "while") \
 	X(DO, "do") \
 	X(CASE, "case") \
@@ -215,6 +217,115 @@ enum kjx_status {
 #define KJX_TRACE_CALL 2
 #define KJX_INDEX_CLAMP 0
 #define KJX_INDEX_SKIP 1
+
+#define KJX_LINALG_EIGH 1
+#define KJX_LINALG_SVD 2
+#define KJX_LINALG_SCHUR 3
+#define KJX_LINALG_EIG 4
+#define KJX_LINALG_HESSENBERG 5
+#define KJX_LINALG_TRIDIAGONAL 6
+#define KJX_LINALG_QR 7
+#define KJX_LINALG_QR_PIVOTED 8
+#define KJX_LINALG_REFLECTOR_PRODUCT 9
+#define KJX_LINALG_REFLECTOR_APPLY 10
+#define KJX_LINALG_LU 11
+#define KJX_LINALG_CHOLESKY 12
+#define KJX_LINALG_TRIANGULAR_SOLVE 13
+#define KJX_LINALG_TRIDIAGONAL_SOLVE 14
+#define KJX_LINALG_FLAG_FULL 1
+#define KJX_LINALG_FLAG_LOWER 2
+#define KJX_LINALG_FLAG_UNIT 4
+#define KJX_LINALG_FLAG_PERTURB 8
+#define KJX_LINALG_FLAG_ADJOINT 16
+#define KJX_LINALG_DIM_1 0
+#define KJX_LINALG_DIM_M 1
+#define KJX_LINALG_DIM_N 2
+#define KJX_LINALG_DIM_K 3
+#define KJX_LINALG_DIM_MIN 4
+#define KJX_LINALG_DIM_N_1 5
+#define KJX_LINALG_DIM_LEFT 6
+#define KJX_LINALG_DIM_RIGHT 7
+#define KJX_LINALG_MAX_SIZE 32768
+#define KJX_LINALG_MAX_COLUMNS 1073741824
+#define KJX_LINALG_MAX_OPERANDS 6
+
+/* X(NAME, sizes that it has: bit 0 m, 1 n, 2 k; flags, operands read, results) */
+#define KJX_LINALG_KINDS(X) \
+	X(EIGH, 2, 0, 1, 3) \
+	X(SVD, 3, 1, 1, 4) \
+	X(SCHUR, 2, 0, 1, 4) \
+	X(EIG, 2, 0, 1, 4) \
+	X(HESSENBERG, 2, 0, 1, 2) \
+	X(TRIDIAGONAL, 2, 0, 1, 4) \
+	X(QR, 3, 0, 1, 2) \
+	X(QR_PIVOTED, 3, 0, 2, 3) \
+	X(REFLECTOR_PRODUCT, 7, 0, 2, 1) \
+	X(REFLECTOR_APPLY, 7, 16, 3, 1) \
+	X(LU, 3, 0, 1, 3) \
+	X(CHOLESKY, 2, 0, 1, 2) \
+	X(TRIANGULAR_SOLVE, 6, 6, 2, 1) \
+	X(TRIDIAGONAL_SOLVE, 6, 8, 4, 2) \
+
+/* X(KIND, element: t r c i, rows, columns): operands, then results, of each kind in turn */
+#define KJX_LINALG_OPERANDS(X) \
+	X(EIGH, 't', 2, 2) \
+	X(EIGH, 'r', 2, 0) \
+	X(EIGH, 't', 2, 2) \
+	X(EIGH, 'i', 0, 0) \
+	X(SVD, 't', 1, 2) \
+	X(SVD, 'r', 4, 0) \
+	X(SVD, 't', 1, 6) \
+	X(SVD, 't', 7, 2) \
+	X(SVD, 'i', 0, 0) \
+	X(SCHUR, 't', 2, 2) \
+	X(SCHUR, 't', 2, 2) \
+	X(SCHUR, 't', 2, 2) \
+	X(SCHUR, 'c', 2, 0) \
+	X(SCHUR, 'i', 0, 0) \
+	X(EIG, 't', 2, 2) \
+	X(EIG, 'c', 2, 0) \
+	X(EIG, 'c', 2, 2) \
+	X(EIG, 'c', 2, 2) \
+	X(EIG, 'i', 0, 0) \
+	X(HESSENBERG, 't', 2, 2) \
+	X(HESSENBERG, 't', 2, 2) \
+	X(HESSENBERG, 't', 5, 0) \
+	X(TRIDIAGONAL, 't', 2, 2) \
+	X(TRIDIAGONAL, 't', 2, 2) \
+	X(TRIDIAGONAL, 'r', 2, 0) \
+	X(TRIDIAGONAL, 'r', 5, 0) \
+	X(TRIDIAGONAL, 't', 5, 0) \
+	X(QR, 't', 1, 2) \
+	X(QR, 't', 1, 2) \
+	X(QR, 't', 4, 0) \
+	X(QR_PIVOTED, 't', 1, 2) \
+	X(QR_PIVOTED, 'i', 2, 0) \
+	X(QR_PIVOTED, 't', 1, 2) \
+	X(QR_PIVOTED, 'i', 2, 0) \
+	X(QR_PIVOTED, 't', 4, 0) \
+	X(REFLECTOR_PRODUCT, 't', 1, 2) \
+	X(REFLECTOR_PRODUCT, 't', 3, 0) \
+	X(REFLECTOR_PRODUCT, 't', 1, 2) \
+	X(REFLECTOR_APPLY, 't', 1, 3) \
+	X(REFLECTOR_APPLY, 't', 3, 0) \
+	X(REFLECTOR_APPLY, 't', 1, 2) \
+	X(REFLECTOR_APPLY, 't', 1, 2) \
+	X(LU, 't', 1, 2) \
+	X(LU, 't', 1, 2) \
+	X(LU, 'i', 4, 0) \
+	X(LU, 'i', 0, 0) \
+	X(CHOLESKY, 't', 2, 2) \
+	X(CHOLESKY, 't', 2, 2) \
+	X(CHOLESKY, 'i', 0, 0) \
+	X(TRIANGULAR_SOLVE, 't', 2, 2) \
+	X(TRIANGULAR_SOLVE, 't', 2, 3) \
+	X(TRIANGULAR_SOLVE, 't', 2, 3) \
+	X(TRIDIAGONAL_SOLVE, 't', 2, 0) \
+	X(TRIDIAGONAL_SOLVE, 't', 2, 0) \
+	X(TRIDIAGONAL_SOLVE, 't', 2, 0) \
+	X(TRIDIAGONAL_SOLVE, 't', 2, 3) \
+	X(TRIDIAGONAL_SOLVE, 't', 2, 3) \
+	X(TRIDIAGONAL_SOLVE, 'i', 0, 0) \
 
 #define KJX_STORAGE_INPUT 1
 #define KJX_STORAGE_OUTPUT 2

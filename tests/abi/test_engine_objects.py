@@ -97,7 +97,7 @@ def test_layouts_are_those_of_the_tables(tmp_path):
         "sizeof(struct kjx_uop)": 8, "sizeof(struct kjx_operand)": 16, "sizeof(struct kjx_nest)": 32,
         "sizeof(struct kjx_dot)": 24, "sizeof(struct kjx_gather)": 24, "sizeof(struct kjx_index)": 32,
         "sizeof(struct kjx_sort)": 32, "sizeof(struct kjx_while)": 24, "sizeof(struct kjx_do)": 24,
-        "sizeof(struct kjx_exchange)": 32,
+        "sizeof(struct kjx_exchange)": 32, "sizeof(struct kjx_linalg)": 40,
         "offsetof(struct kjx_header, total)": 8, "offsetof(struct kjx_header, lanes)": 24,
         "offsetof(struct kjx_header, arena)": 32, "offsetof(struct kjx_header, hash)": 40,
         "offsetof(struct kjx_section, hash)": 24, "offsetof(struct kjx_tensor, bytes)": 16,

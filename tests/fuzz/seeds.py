@@ -71,6 +71,13 @@ def compiled():
         "sort_long": (lambda x, y: (jnp.sort(x), jnp.sort(y)), f32(400), typed("uint8", 300)),
         "sort_pairs": (lambda x, y: jax.lax.sort((x, y), num_keys=1), i32(90), f32(90)),
     }
+    functions |= {
+        "eigh": (jnp.linalg.eigh, f32(2, 5, 5)), "svd": (jnp.linalg.svd, f32(4, 6)), "eig": (jnp.linalg.eig, f32(6, 6)),
+        "schur": (jax.scipy.linalg.schur, typed("complex64", 5, 5)), "qr": (lambda a: jax.lax.linalg.qr(a, pivoting=True), f32(5, 3)),
+        "solve": (jnp.linalg.solve, typed("float64", 4, 4), typed("float64", 4, 9)), "cholesky": (jnp.linalg.cholesky, f32(4, 4)),
+        "reduced": (lambda a: (jax.lax.linalg.hessenberg(a), jax.lax.linalg.tridiagonal(a)), f32(4, 4)),
+        "tridiagonal_solve": (jax.lax.linalg.tridiagonal_solve, f32(5), f32(5), f32(5), f32(5, 2)),
+    }
     with jax.enable_x64(True):
         return {name: compile_graph(import_module(jax.jit(f).lower(*args).as_text()))
                 for name, (f, *args) in functions.items()}

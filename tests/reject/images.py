@@ -21,6 +21,7 @@ from kjax.bytecode.program import (
     Gather,
     Image,
     Index,
+    Linalg,
     Nest,
     Operand,
     Sort,
@@ -112,6 +113,22 @@ def sort_by_body():
     return Image([Tensor("f32", "arena", 32)], code=[insn], arena=64)
 
 
+def linalg():
+    """singular values of two matrices and their right vectors, of which the second is in the arena; left ones not wanted"""
+    tensors = [Tensor("f32", "input", 2 * 6 * 4), Tensor("f32", "output", 2 * 2 * 4), Tensor("f32", "arena", 8 + 2 * 6 * 4),
+               Tensor("i32", "output", 8, index=1)]
+    operands = (Operand(0, 0, ()), Operand(1, 0, ()), None, Operand(2, 2, ()), Operand(3, 0, ()))
+    return Image(tensors, arguments((2, 2, 3)), [Argument(1, "f32", (2, 2)), Argument(3, "i32", (2,))],
+                 [Linalg("svd", "f32", 2, (2, 3, 0), operands)], arena=128)
+
+
+def eigenvalues():
+    """of a hermitian matrix, in place of nothing"""
+    tensors = [Tensor("c64", "input", 72), Tensor("f32", "output", 12), Tensor("c64", "output", 72, index=1)]
+    return Image(tensors, arguments((3, 3), dtype="c64"), [Argument(1, "f32", (3,)), Argument(2, "c64", (3, 3))],
+                 [Linalg("eigh", "c64", 1, (0, 3, 0), (Operand(0, 0, ()), Operand(1, 0, ()), Operand(2, 0, ()), None))])
+
+
 def _increment(tensor):
     """t[0] += t[1], i32"""
     body = (Uop("load", "i32", 0, imm=0), Uop("load", "i32", 1, imm=1), Uop("add", "i32", 0, 0, 1),
@@ -164,8 +181,8 @@ def empty():
     return Image([], [Argument(None, "f32", (0, 3))], [Argument(None, "f32", (0, 3))])
 
 
-PROGRAMS = {f.__name__: f for f in (map_nest, reduce_nest, in_place, dot, gather, scatter, sort_by_keys, sort_by_body,
-                                    loop, exchange, all_gather, trace, trace_call, empty)}
+PROGRAMS = {f.__name__: f for f in (map_nest, reduce_nest, in_place, dot, gather, scatter, sort_by_keys, sort_by_body, linalg,
+                                    eigenvalues, loop, exchange, all_gather, trace, trace_call, empty)}
 
 
 # -- bytes ---------------------------------------------------------------------------------------------------------

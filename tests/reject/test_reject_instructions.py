@@ -18,7 +18,7 @@ def assembled_poke(name, layout, at, *values):
 @pytest.mark.parametrize("name", [n for n, f in PROGRAMS.items() if f().code])
 def test_opcode_flags_length(refuses, name):
     data = assemble(PROGRAMS[name]())
-    for opcode in (0, 6, 21, 255, 0xFFFF):
+    for opcode in (0, 7, 21, 255, 0xFFFF):
         refuses(poke(data, "H", 0, opcode, within="CODE"), "bad_opcode", 0)
     refuses(poke(data, "H", 2, 1, within="CODE"), "bad_opcode", 0)
     for length in (0, 4, 7, 8, 16, 0xFFFFFFF8, 0xFFFFFFFF):
@@ -27,7 +27,7 @@ def test_opcode_flags_length(refuses, name):
 
 @pytest.mark.parametrize("name, at", [
     ("map_nest", 28 - 2), ("dot", 13), ("dot", 14), ("dot", 16), ("sort_by_keys", 14),
-    ("exchange", 24)])
+    ("exchange", 24), ("linalg", 36)])
 def test_reserved_field(refuses, name, at):
     refuses(assembled_poke(name, "B", at, 1), "reserved_set", 0)
 

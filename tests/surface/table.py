@@ -23,7 +23,6 @@ class Row:
     grad: bool = True
     vmap: bool = True
     f64: bool = True
-    lacks: str = ""  # the primitive for which kjax refuses the row
     tolerance: float = 3e-5  # relative to the largest element, for float32; a millionth of it for float64
 
 

@@ -31,9 +31,10 @@ def test_a_callback_names_the_users_line_and_what_to_do():
         imported(f, np.ones(3, np.float32))
 
 
-def test_native_linear_algebra_says_how_to_lower():
-    with pytest.raises(UnsupportedOpError, match="custom_call.*lapack"):
-        imported(jnp.linalg.cholesky, np.eye(3, dtype=np.float32))
+def test_linear_algebra_of_another_device_says_how_to_lower():
+    text = body("%0 = stablehlo.custom_call @cusolver_potrf_ffi(%x) : (tensor<4xf32>) -> tensor<4xf32>")
+    with pytest.raises(UnsupportedOpError, match="cusolver.*export it for the CPU"):
+        import_module(text)
 
 
 @pytest.mark.parametrize("text, error, message", [

@@ -1,9 +1,10 @@
-"""Linear algebra as JAX writes it for kjax's own platform: no library calls, loops and dots instead."""
+"""Linear algebra as JAX writes it for kjax's own platform, and for the CPU: calls of LAPACK become the op linalg."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import Primitive
 
 from kjax.errors import UnsupportedOpError
 from kjax.frontend import import_module
@@ -82,5 +83,94 @@ def test_a_gradient_through_a_solve():
 def test_donation_is_kept_and_no_rule_is_an_unsupported_op():
     lowered = lower(jax.jit(lambda s, g: s - g, donate_argnums=0).trace(np.ones(3), np.ones(3)))
     assert import_module(lowered).aliases == {0: 0}
-    with pytest.raises(UnsupportedOpError, match="eigh: JAX has no rule"):
-        run(jnp.linalg.eigh, np.eye(3, dtype=np.float32))
+    unknown = Primitive("unknown")
+    unknown.def_abstract_eval(lambda x: x)
+    with pytest.raises(UnsupportedOpError, match="unknown at .*test_frontend_linalg.py.*: JAX has no rule"):
+        run(lambda x: unknown.bind(x), np.eye(3, dtype=np.float32))
+
+
+def test_an_option_that_jax_cannot_lower_is_an_unsupported_op():
+    with pytest.raises(UnsupportedOpError, match="subset_by_index"):
+        run(lambda a: jax.lax.linalg.eigh(a, subset_by_index=(0, 1)), np.eye(3, dtype=np.float32))
+
+
+def cpu(function, *args):
+    """As an artifact that was exported for the CPU."""
+    return evaluate(import_module(jax.jit(function).trace(*args).lower(lowering_platforms=("cpu",))), list(args))
+
+
+FALSE_TRUE = (False, True)
+CALLS = {
+    "syevd": (lambda a: rebuilt(*jnp.linalg.eigh(a, symmetrize_input=False)), "h"),
+    "syevd_upper": (lambda a: rebuilt(*jnp.linalg.eigh(a, UPLO="U", symmetrize_input=False)), "h"),
+    "gesdd": (lambda a: usv(*jnp.linalg.svd(a, full_matrices=False)), "m"),
+    "gesdd_full": (lambda a: usv(*jnp.linalg.svd(a)), "w"),
+    "gesvd": (lambda a: usv(*(lambda u, s, v: (u, s, v))(*jax.lax.linalg.svd(a, algorithm=jax.lax.linalg.SvdAlgorithm.QR))), "m"),
+    "geev": (lambda a: jnp.sort(jnp.abs(jnp.linalg.eigvals(a))), "a"),
+    "gees": (lambda a: (lambda t, z: z @ t @ z.conj().T)(*jax.lax.linalg.schur(a)), "a"),
+    "gehrd": (lambda a: jax.lax.linalg.hessenberg(a), "a"),
+    "sytrd": (lambda a: jax.lax.linalg.tridiagonal(a)[1:], "h"),
+    "sytrd_upper": (lambda a: (lambda h, d, e, t: (jnp.triu(h), d, e, t))(*jax.lax.linalg.tridiagonal(a, lower=False)), "h"),
+    "potrf": (jnp.linalg.cholesky, "p"),
+    "potrf_upper": (lambda a: jnp.linalg.cholesky(a, upper=True), "p"),
+    "getrf": (jax.lax.linalg.lu, "m"),
+    "geqrf_orgqr": (jnp.linalg.qr, "m"),
+    "geqrf_orgqr_complete": (lambda a: jnp.linalg.qr(a, mode="complete"), "m"),
+    "geqp3": (lambda a: jax.lax.linalg.qr(a, pivoting=True), "m"),
+    "ormqr": (lambda a: [jax.lax.linalg.ormqr(*raw(a), c, left=left, transpose=t) for left, c in ((True, a), (False, a.T))
+                         for t in (False, True)], "m"),
+    "trsm": (lambda a: [jax.lax.linalg.triangular_solve(a, a[:, :2] if left else a[:2], left_side=left, lower=low, transpose_a=t,
+                                                        conjugate_a=t, unit_diagonal=unit)
+                        for left in FALSE_TRUE for low in FALSE_TRUE for t in FALSE_TRUE for unit in FALSE_TRUE], "p"),
+    "gtsv": (lambda a: jax.lax.linalg.tridiagonal_solve(a[0].at[0].set(0), a[1] + 4, a[2].at[-1].set(0), a), "a"),
+    "gtsv_perturbed": (lambda a: jax.lax.linalg.tridiagonal_solve(a[0].at[0].set(0), a[1] + 4, a[2].at[-1].set(0), a,
+                                                                  perturb_singular=True), "a"),
+    "approx_top_k": (lambda a: jax.lax.approx_min_k(a.real, 2), "m"),
+}
+
+
+def rebuilt(w, v):
+    return (v * w) @ v.conj().T
+
+
+def usv(u, s, vh):
+    k = s.shape[-1]
+    return (u[:, :k] * s) @ vh[:k], s
+
+
+def raw(a):
+    h, taus = jnp.linalg.qr(a, mode="raw")
+    return h.T, taus
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("way", [cpu, run])
+def test_calls_of_lapack(name, dtype, way):
+    function, kind = CALLS[name]
+    if name == "gtsv_perturbed" and dtype == "complex64":
+        pytest.skip("JAX has it for real numbers only")
+    a = {"m": (5, 3), "w": (3, 5)}.get(kind, (4, 4))
+    a = np.random.default_rng(7).normal(size=a) + (1j if dtype == "complex64" else 0) * np.random.default_rng(8).normal(size=a)
+    if kind in "hp":
+        a = a + a.conj().T + (9 * np.eye(4) if kind == "p" else 0)
+    a = a.astype(dtype)
+    want = jax.tree.leaves(jax.jit(function)(a))
+    for x, y in zip(way(function, a), want, strict=True):
+        assert x.dtype == y.dtype
+        np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5)
+
+
+def test_layouts_that_lapack_would_see_otherwise_are_refused():
+    text = jax.jit(jnp.linalg.cholesky).trace(np.eye(3, dtype=np.float32)).lower(lowering_platforms=("cpu",)).as_text()
+    assert "dense<[0, 1]>" in text
+    with pytest.raises(UnsupportedOpError, match="column-major"):
+        import_module(text.replace("operand_layouts = [dense<[0, 1]>", "operand_layouts = [dense<[1, 0]>"))
+
+
+def test_empty_matrices():
+    for function, shape in ((jnp.linalg.eigh, (0, 0)), (jnp.linalg.svd, (0, 3)), (jnp.linalg.qr, (3, 0)), (jnp.linalg.qr, (2, 0, 3)),
+                            (jnp.linalg.eig, (0, 0)), (jax.scipy.linalg.schur, (0, 0)), (jnp.linalg.eigvalsh, (0, 4, 4))):
+        a = np.zeros(shape, np.float32)
+        for x, y in zip(cpu(function, a), jax.tree.leaves(jax.jit(function)(a)), strict=True):
+            np.testing.assert_array_equal(x, y)

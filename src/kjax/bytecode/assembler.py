@@ -6,7 +6,7 @@ import struct
 import xxhash
 
 from kjax.bytecode import program as p
-from kjax.isa import container, dtypes, opcodes, ops
+from kjax.isa import container, dtypes, linalg, opcodes, ops
 
 _INSN = struct.Struct("<HHI")
 _UOP = struct.Struct("<HBBBBH")
@@ -78,6 +78,13 @@ def _sort(s, bodies):
     return "sort", head + _dims(s.dims) + b"".join(_operand(v) for pair in s.pairs for v in pair)
 
 
+def _linalg(x, bodies):
+    flags = sum(linalg.FLAGS[f] for f in x.flags)
+    head = struct.pack("<BBBBIQIIII", linalg.BY_NAME[x.kind].number, dtypes.BY_NAME[x.dtype].number, flags, len(x.operands),
+                       x.source, x.batch, *x.sizes, 0)
+    return "linalg", head + b"".join(_OPERAND.pack(_NONE, 0, 0) if o is None else _operand(o) for o in x.operands)
+
+
 def _exchange(e, bodies):
     if e.kind == "all_gather":
         table = [group << 16 | place for group, place in e.table]
@@ -104,6 +111,7 @@ _ENCODERS = {
     p.Dot: _dot,
     p.Gather: _gather,
     p.Sort: _sort,
+    p.Linalg: _linalg,
     p.Exchange: _exchange,
     p.Trace: _trace,
     p.While: lambda w, _: ("while", struct.pack("<QII", w.trips, 0, w.source)),

@@ -9,7 +9,7 @@ import struct
 from kjax import errors
 from kjax.bytecode import listing
 from kjax.bytecode import program as p
-from kjax.isa import container, dtypes, opcodes, ops
+from kjax.isa import container, dtypes, linalg, opcodes, ops
 
 _NONE = 0xFFFFFFFF
 _STORAGE = {number: name for name, number in container.STORAGE.items()}
@@ -90,6 +90,14 @@ def _sort(r, body):
     return p.Sort(dims, pairs, keys, _uops(body, first, n_uops), n_regs, source)
 
 
+def _linalg(r, _):
+    kind, dtype, bits, n, source, batch, *sizes, _ = r.take("BBBBIQIIII")
+    operands = (r.operand(0) for _ in range(n))
+    return p.Linalg(linalg.BY_NUMBER[kind].name, dtypes.BY_NUMBER[dtype].name, batch, tuple(sizes),
+                    tuple(None if o.tensor is None else o for o in operands),
+                    tuple(name for name, bit in linalg.FLAGS.items() if bits & bit), source)
+
+
 def _while(r, _):
     trips, _, source = r.take("QII")
     return p.While(trips, source)
@@ -127,6 +135,7 @@ def _trace(r, _):
 
 
 _DECODERS = {"nest": _nest, "dot": _dot, "gather": _gather, "scatter": lambda r, b: _gather(r, b, True), "sort": _sort, "trace": _trace,
+             "linalg": _linalg,
              "while": _while, "do": _do, "case": _case, "branch": lambda r, b: p.Branch(), "end": lambda r, b: p.End()}
 
 

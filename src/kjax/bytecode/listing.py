@@ -11,7 +11,7 @@ One line a tensor, argument, instruction, view and micro-operation::
 """
 
 from kjax.bytecode import program as p
-from kjax.isa import ops
+from kjax.isa import linalg, ops
 
 _INDENT = "  "
 
@@ -95,6 +95,14 @@ def _sort(s, image):
             *_body("comparator", s.body)]
 
 
+def _linalg(x, image):
+    sizes = ", ".join(f"{s} {v}" for s, v in zip("mnk", x.sizes, strict=True) if v)
+    row = linalg.BY_NAME[x.kind]
+    views = [f"{'' if k < len(row.operands) else '-> '}{name} = " + (_view(o, image) if o else "none")
+             for k, ((name, *_), o) in enumerate(zip(row.operands + row.results, x.operands, strict=True))]
+    return [f"{x.kind}.{x.dtype} batch {x.batch}, {sizes}" + "".join(f", {f}" for f in x.flags), *views]
+
+
 def _exchange(e, image):
     if e.kind == "lane_id":
         return [f"lane_id -> t{e.out}"]
@@ -115,6 +123,7 @@ _LINES = {
     p.Dot: _dot,
     p.Gather: _gather,
     p.Sort: _sort,
+    p.Linalg: _linalg,
     p.Exchange: _exchange,
     p.Trace: _trace,
     p.While: lambda w, _: [f"while at most {w.trips} times" if w.trips else "while"],

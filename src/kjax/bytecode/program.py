@@ -121,6 +121,20 @@ class Sort:
 
 
 @dataclass(frozen=True)
+class Linalg:
+    """``kind``: a row of ``isa/linalg.py``; ``sizes``: its m, n, k (0: it has none). ``operands``: those read, then results,
+    each an Operand without strides, or None for one that has no elements or is not wanted."""
+
+    kind: str
+    dtype: str
+    batch: int
+    sizes: tuple
+    operands: tuple
+    flags: tuple = ()
+    source: int = 0
+
+
+@dataclass(frozen=True)
 class While:
     trips: int = 0
     source: int = 0

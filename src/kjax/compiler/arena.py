@@ -24,6 +24,8 @@ def touched(instruction):
         views = (instruction.windowed, instruction.plain, *instruction.indices, *instruction.splats)
     elif isinstance(instruction, p.Sort):
         views = tuple(v for pair in instruction.pairs for v in pair)
+    elif isinstance(instruction, p.Linalg):
+        views = tuple(v for v in instruction.operands if v is not None)
     elif isinstance(instruction, p.Exchange):
         return [b for b in (instruction.input, instruction.out) if b is not None]
     elif isinstance(instruction, p.Trace):

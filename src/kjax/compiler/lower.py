@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kjax.compiler import control, data, products
+from kjax.compiler import control, data, linalg, products
 from kjax.compiler.body import Body, Register, RegisterPressure, finish, outer_scalars
 from kjax.compiler.fuse import VIEWS, Cluster, free_values, partition
 from kjax.compiler.nest import Operands, map_nest, reduce_nest
@@ -498,4 +498,4 @@ def _users(region):
     return users
 
 
-_HANDLERS = {**data.HANDLERS, **products.HANDLERS, **control.HANDLERS}
+_HANDLERS = {**data.HANDLERS, **products.HANDLERS, **control.HANDLERS, **linalg.HANDLERS}

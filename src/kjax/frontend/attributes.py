@@ -55,7 +55,7 @@ def value_of(attribute):
     if isinstance(attribute, ir.ArrayAttr):
         return tuple(value_of(a) for a in attribute)
     if isinstance(attribute, ir.DictAttr):
-        return {name: value_of(attribute[name]) for name in attribute}
+        return {row.name: value_of(row.attr) for row in attribute}
     text = str(attribute)
     if text.startswith(("dense<", "dense_resource<")):
         return np.array(attribute) if _fast(attribute) else array_of(text)

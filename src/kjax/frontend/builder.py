@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from kjax.errors import UnsupportedOpError
+from kjax.ir.check import linalg_signature
 from kjax.ir.graph import Region, Source, Type
 from kjax.isa import dtypes, ops
 
@@ -193,6 +194,11 @@ class Builder:
         shape = tuple([lhs.shape[k] for k in batch[0]] + free[0] + free[1])
         return self.add("dot_general", [lhs, rhs], Type(dtype, shape), lhs_batch=tuple(batch[0]),
                         rhs_batch=tuple(batch[1]), lhs_contract=tuple(contract[0]), rhs_contract=tuple(contract[1]))
+
+    def linalg(self, kind, *operands, flags=()):
+        """Results of a row of ``isa/linalg.py``."""
+        types = linalg_signature(kind, flags, [v.type for v in operands])[-1]
+        return self.add("linalg", operands, types, kind=kind, flags=tuple(flags))
 
     def dynamic_slice(self, value, starts, sizes):
         return self.add("dynamic_slice", [value, *starts], Type(value.dtype, tuple(sizes)), sizes=tuple(sizes))

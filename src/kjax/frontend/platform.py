@@ -1,8 +1,8 @@
 """The name under which kjax lowers JAX functions.
 
-For a platform that JAX has no special rules for, it writes every primitive out in StableHLO: LU, solve, inverse,
-determinant and matrix exponential come as loops and dots, where "cpu" would call LAPACK. ``effects`` adds what JAX leaves to platforms: prints and
-callbacks.
+For a platform that JAX has no special rules for, it writes every primitive out in StableHLO. What JAX has no such rule
+for, or only a slow one, is lowered as for the CPU, to calls of LAPACK: ``legalize/linalg_calls.py`` knows those. ``effects`` adds
+what JAX leaves to platforms: prints and callbacks.
 """
 
 import re
@@ -18,12 +18,13 @@ def lower(traced):
     """Lower a ``jax.stages.Traced`` for kjax. Raises UnsupportedOpError for a primitive that JAX cannot write out."""
     _enable_donation()
     effects.register(PLATFORM)
+    _adopt_calls()
     try:
         return traced.lower(lowering_platforms=(PLATFORM,))
     except NotImplementedError as error:
         match = _NO_RULE.search(str(error))
-        if not match:
-            raise
+        if not match:  # an option that JAX has no lowering for, on the CPU or anywhere
+            raise UnsupportedOpError(f"JAX cannot lower this function: {error}") from error
         where = _where(traced, match[1].__eq__)
         raise UnsupportedOpError(f"{match[1]}{where}: JAX has no rule that writes this primitive as StableHLO operations. "
                                  "Use another algorithm, or compute it outside of the program.") from error
@@ -51,3 +52,19 @@ def _enable_donation():
     known = mlir._platforms_with_donation
     if PLATFORM not in known:
         known.append(PLATFORM)
+
+
+_AS_ON_CPU = ("eig_p", "eigh_p", "geqp3_p", "hessenberg_p", "householder_product_p", "lu_p", "ormqr_p", "schur_p", "svd_p",
+              "tridiagonal_p", "tridiagonal_solve_p")
+
+
+def _adopt_calls():
+    """Take over the CPU's rules for the primitives whose calls ``legalize/linalg_calls.py`` has."""
+    from jax._src.interpreters import mlir
+    from jax._src.lax import linalg
+
+    rules = mlir._platform_specific_lowerings
+    for name in _AS_ON_CPU:
+        primitive = getattr(linalg, name, None)
+        if primitive in rules["cpu"]:
+            rules[PLATFORM].setdefault(primitive, rules["cpu"][primitive])

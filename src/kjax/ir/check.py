@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kjax.errors import CompileError
 from kjax.ir.graph import Type
-from kjax.isa import dtypes, limits, ops
+from kjax.isa import dtypes, limits, linalg, ops
 
 
 class Wrong(Exception):
@@ -300,6 +300,32 @@ def _sort(op):
     return xs
 
 
+def linalg_signature(kind, flags, types):
+    """(dims of the batch, {"m": .., "n": .., "k": ..}, dtype, types of the results) of the op ``linalg``, by its operands'
+    types; refuses operands that contradict each other."""
+    row = linalg.BY_NAME[kind]
+    need(len(types) == len(row.operands), f"{len(types)} operands, {kind} has {len(row.operands)}")
+    need(set(flags) <= set(row.flags), f"{kind} does not have all of the flags {flags}")
+    sizes, batch, dtype = {}, None, types[0].dtype
+    need(dtype in linalg.DTYPES, f"matrices of {dtype} cannot be factored")
+    for have, operand in zip(types, row.operands, strict=True):
+        rank = linalg.matrix_rank(operand)
+        need(have.rank >= rank, f"{operand[0]} is {have}, it must have at least {rank} dims")
+        lead = have.shape[:have.rank - rank]
+        batch = lead if batch is None else batch
+        need(lead == batch, f"{operand[0]} is {have}, its batch is not {batch}")
+        element = linalg.element(operand[1], dtype)
+        need(have.dtype == element, f"{operand[0]} is {have}, expected {element}")
+        for dim, n in zip(operand[2:], have.shape[len(lead):]):
+            need(sizes.setdefault(dim, n) == n, f"{operand[0]} is {have}: its size {dim} is {sizes[dim]} elsewhere")
+    results = [Type(linalg.element(r[1], dtype), batch + linalg.shape(r, sizes, "full" in flags)) for r in row.results]
+    return batch, sizes, dtype, results
+
+
+def _linalg(op):
+    return linalg_signature(op.attributes["kind"], op.attributes["flags"], [v.type for v in op.operands])[-1]
+
+
 def _while(op):
     types = [v.type for v in op.operands]
     condition, body = op.regions
@@ -362,6 +388,7 @@ RULES = {
     "dynamic_slice": Rule(None, ("sizes",), 0, _dynamic_slice),
     "dynamic_update_slice": Rule(None, (), 0, _dynamic_update_slice),
     "sort": Rule(None, ("dim", "stable"), 1, _sort),
+    "linalg": Rule(None, ("kind", "flags"), 0, _linalg),
     "while": Rule(None, ("trips",), 2, _while),
     "case": Rule(1, (), None, _case),
     "all_gather": Rule(1, ("groups",), 0, _all_gather),

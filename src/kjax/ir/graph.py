@@ -36,6 +36,8 @@ elementwise              any non-special name of ``isa/ops.py`` except ``copy`` 
 ``dynamic_slice``        operands (x, *scalar starts); ``sizes``
 ``dynamic_update_slice`` operands (x, update, *scalar starts)
 ``sort``                 operands xs; ``dim``, ``stable``; region (l0, r0, l1, r1, ...) -> i1
+``linalg``               ``kind`` and ``flags`` of ``isa/linalg.py``: operands of that kind, results likewise, with equal
+                         dims of the batch in front
 ``while``                operands the initial state; regions (cond -> i1, body -> state); ``trips``: bound or None
 ``case``                 operand (index i32,); regions without arguments, branch k -> results
 ``all_gather``           ``groups`` (tuple of tuples of lanes): result = (group size,) + operand shape

@@ -258,6 +258,13 @@ def _reduce_window(ev, op, *operands):
     return _fold(ev, op.regions[0], arrays, operands[n:])
 
 
+@_rule
+def _linalg(ev, op, *operands):
+    from kjax.runtime import reference_linalg
+
+    return reference_linalg.evaluate(op.attributes["kind"], op.attributes["flags"], op.operands[0].dtype, operands)
+
+
 # -- contractions ---------------------------------------------------------------------------------------------------
 def _accumulator(dtype):
     info = dtypes.of(dtype)

@@ -12,6 +12,7 @@ ROWS = [
                            ("scan", lambda x: lax.scan(lambda c, r: (c * 0.5 + r, c.sum()), x[0], x)),
                            ("while", lambda x: lax.while_loop(lambda c: jnp.sum(c) < 100, lambda c: jnp.abs(c) * 2 + 1, x)),
                            ("cond", lambda x: lax.cond(x[0, 0] > 0, jnp.sin, jnp.cos, x)),
+                           ("approx_max_k", lambda x: lax.approx_max_k(x, 3)),
                            ("dynamic_slice", lambda x: lax.dynamic_slice(x, (1, 5), (2, 3))),
                            ("conv", lambda x: lax.conv(x[None, None], jnp.ones((2, 1, 2, 2), x.dtype), (1, 1), "SAME")),
                            ("avg_pool", lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2), (2, 2), "VALID")),

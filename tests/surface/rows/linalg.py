@@ -1,15 +1,80 @@
-"""jnp.linalg and jax.scipy.linalg."""
+"""jnp.linalg, jax.scipy.linalg and jax.lax.linalg; signs and phases that a factorization leaves open are multiplied out."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from table import rows
+
+
+def product(*factors):
+    """Of matrices: what does not depend on the signs that a factorization leaves open."""
+    return functools.reduce(jnp.matmul, factors)
+
+
+def adjoint(a):
+    return a.conj().swapaxes(-1, -2)
+
+
+def rebuilt(w, v):
+    return product(v * w, adjoint(v))
+
+
+def usv(u, s, vh):
+    k = s.shape[-1]
+    return product(u[:, :k] * s, vh[:k]), jnp.abs(product(adjoint(u), u)), jnp.abs(product(vh, adjoint(vh)))
+
+
+def congruent(t, q):
+    return product(q, t, adjoint(q))
+
+
+def in_order(w):
+    return w[jnp.lexsort((w.imag, w.real))]
+
+
+def eigen_pairs(a, w, v):
+    """1 + what should be zero: differences are relative to the largest element."""
+    return in_order(w), 1 + a @ v - v * w
+
+
+def raw(a):
+    h, taus = jnp.linalg.qr(a, "raw")
+    return h.T, taus
+
 
 ROWS = [
     *rows("linalg", "s:4", "cholesky inv det slogdet".split(), grad=False, tolerance=2e-4),
-    *rows("linalg", "s:4", "eigvalsh pinv matrix_rank".split(), grad=False, lacks="eigh"),
-    *rows("linalg", "m:4", [("svd_values", lambda a: jnp.linalg.svd(a, compute_uv=False)),
-                            ("lstsq", lambda a: jnp.linalg.lstsq(a, a[:, 0])[0])], grad=False, lacks="eigh"),
-    *rows("jsl", "s:4", [("eigh", lambda a: jnp.abs(jnp.linalg.eigh(a)[1]))], grad=False, lacks="eigh"),
+    *rows("linalg", "s:4", ["eigvalsh", ("eigh", lambda a: rebuilt(*jnp.linalg.eigh(a)))], tolerance=2e-4),
+    *rows("linalg", "x:5,3", ["pinv", "svdvals", ("svd", lambda a: usv(*jnp.linalg.svd(a, full_matrices=False))),
+                              ("nuclear_norm", lambda a: jnp.linalg.norm(a, ord="nuc")), ("norm_2", lambda a: jnp.linalg.norm(a, ord=2))],
+          tolerance=2e-4),
+    *rows("linalg", "x:3,5", [("svd_wide", lambda a: usv(*jnp.linalg.svd(a)))], grad=False, tolerance=2e-4),
+    *rows("linalg", "c:4,4", [("svd_complex", lambda a: usv(*jnp.linalg.svd(a))), ("eigh_complex", lambda a: rebuilt(*jnp.linalg.eigh(a))),
+                              ("eig_complex", lambda a: eigen_pairs(a, *jnp.linalg.eig(a)))], grad=False, tolerance=2e-4),
+    *rows("linalg", "m:4", ["matrix_rank", "cond", ("lstsq", lambda a: jnp.linalg.lstsq(a, a[:, 0])[0]),
+                            ("eig", lambda a: eigen_pairs(a, *jnp.linalg.eig(a))), ("eigvals", lambda a: in_order(jnp.linalg.eigvals(a))),
+                            ("multi_dot", lambda a: jnp.linalg.multi_dot([a, a, a[:, :2]])),
+                            ("tensorinv", lambda a: jnp.linalg.tensorinv(a.reshape(2, 2, 4)))], grad=False, tolerance=5e-4),
+    *rows("linalg", "x:5,3", [("qr_grad", lambda a: jnp.abs(jnp.linalg.qr(a)[0])), ("qr_complete", lambda a: product(*jnp.linalg.qr(a, "complete")))],
+          tolerance=2e-4),
+    *rows("linalg", "x:5,3", [("qr_raw", lambda a: [jnp.abs(x) for x in jnp.linalg.qr(a, "raw")]), ("qr_r", lambda a: jnp.abs(jnp.linalg.qr(a, "r")))],
+          grad=False, tolerance=2e-4),
+    *rows("jsl", "m:4", [("schur", lambda a: congruent(*jax.scipy.linalg.schur(a))), ("hessenberg", lambda a: congruent(*jax.scipy.linalg.hessenberg(a, calc_q=True))),
+                         ("rsf2csf", lambda a: congruent(*jax.scipy.linalg.rsf2csf(*jax.scipy.linalg.schur(a)))), "polar", "lu", "expm",
+                         ("funm", lambda a: jax.scipy.linalg.funm(a, jnp.cos)), ("expm_frechet", lambda a: jax.scipy.linalg.expm_frechet(a * 0.1, a)),
+                         ("pivoted_qr", lambda a: (lambda q, r, p: (q @ r, p))(*jax.scipy.linalg.qr(a, pivoting=True))),
+                         ("solve_sylvester", lambda a: jax.scipy.linalg.solve_sylvester(a, a.T @ a, a)), ("block_diag", lambda a: jax.scipy.linalg.block_diag(a, a)),
+                         ("toeplitz", lambda a: jax.scipy.linalg.toeplitz(a[0]))], grad=False, tolerance=5e-4),
+    *rows("jsl", "s:4", ["sqrtm", ("eigh_tridiagonal", lambda a: (lambda w, v: (w, rebuilt(w, v)))(*jax.scipy.linalg.eigh_tridiagonal(jnp.diag(a), jnp.diag(a, 1)))),
+                         ("tridiagonal", lambda a: lax.linalg.tridiagonal(a)[1]), ("symmetric_product", lambda a: lax.linalg.symmetric_product(a, a))],
+          grad=False, tolerance=5e-4),
+    *rows("jsl", "s:4", [("cholesky_update", lambda a: lax.linalg.cholesky_update(jnp.linalg.cholesky(a).T, a[0]))], grad=False, vmap=False, tolerance=5e-4),
+    *rows("jsl", "x:4 p:4 x:4 x:4,2", [("tridiagonal_solve", lambda dl, d, du, b: lax.linalg.tridiagonal_solve(dl.at[0].set(0), d + 5, du.at[-1].set(0), b))],
+          grad=False, tolerance=5e-4),
+    *rows("jsl", "x:5,3", [("ormqr", lambda a: lax.linalg.ormqr(*raw(a), jnp.arange(10, dtype=a.dtype).reshape(2, 5), left=False, transpose=True))],
+          grad=False, tolerance=5e-4),
     *rows("linalg", "m:4", [("solve", lambda a: jnp.linalg.solve(a, a[:, :2])), ("inv_grad", jnp.linalg.inv), ("det_grad", jnp.linalg.det),
                             ("qr", lambda a: jnp.abs(jnp.linalg.qr(a)[1])),
                             ("matrix_power", lambda a: jnp.linalg.matrix_power(a, 3)),

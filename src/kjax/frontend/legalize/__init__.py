@@ -11,6 +11,7 @@ from kjax.frontend.legalize import (  # noqa: E402,F401  (each module registers 
     fft,
     indexing,
     linalg,
+    linalg_calls,
     normalization,
     random,
     reduction,

@@ -64,8 +64,8 @@ def custom_call(b, node):
     if "callback" in target:
         advice = ("Python functions do not travel in StableHLO: give kjax.jit or kjax.compile the function itself, or lower it "
                   "with kjax.frontend.platform.lower")
-    elif "lapack" in target or "cusolver" in target or "Eigh" in target:
-        advice = "Lower with kjax.frontend.platform.lower, or use another algorithm"
+    elif "lapack" in target or "cusolver" in target or "cu_" in target:
+        advice = "Compile the function itself, or export it for the CPU"
     return b.refuse(f"stablehlo.custom_call @{target}", "it calls native code that a program cannot hold", advice)
 
 

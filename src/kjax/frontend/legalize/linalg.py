@@ -1,4 +1,8 @@
-"""cholesky and triangular_solve: loops over columns or rows, each a matrix-vector product."""
+"""Matrices: cholesky, triangular_solve, and the factorizations that XLA knows by names of their own.
+
+All become the op ``linalg``, which has kinds for what they compute; here operands are brought to the triangle, side and
+order that a kind takes. ``linalg_calls.py`` has the calls of LAPACK.
+"""
 
 import math
 
@@ -7,206 +11,144 @@ from kjax.frontend.legalize.registry import rule
 from kjax.ir.graph import Type
 
 
-def _compute(b, value):
+def compute(b, value):
     """Small floats are factored in f32."""
     return b.convert(value, value.type.info.compute)
 
 
-def _conjugate(b, x):
+def conjugate(b, x):
     if x.dtype not in PART:
         return x
     return b.map("complex", b.map("real", x), b.map("neg", b.map("imag", x)))
 
 
-def _swap_last(b, x):
+def swap_last(b, x):
     rank = x.type.rank
     return b.transpose(x, (*range(rank - 2), rank - 1, rank - 2))
 
 
-def _vector_product(b, matrix, vector):
-    """(..., n, m) times (..., m) -> (..., n)."""
-    k = matrix.type.rank - 2
-    return b.dot(matrix, vector, batch=(range(k), range(k)), contract=((k + 1,), (k,)))
+def adjoint(b, x):
+    return conjugate(b, swap_last(b, x))
 
 
-def _at(b, x, dim, index):
-    """The slice of size 1 at a dynamic index of one dim."""
-    zero = b.full(0, index.type)
-    sizes = list(x.shape)
-    sizes[dim] = 1
-    return b.dynamic_slice(x, [index if k == dim else zero for k in range(x.type.rank)], sizes)
+def nan_unless(b, ok, value):
+    """``value`` where ``ok`` (an i1 of the batch's dims) holds, else NaN."""
+    return b.select(b.broadcast(ok, value.shape, range(ok.type.rank)), value, b.like(math.nan, value))
 
 
-def _put(b, x, update, dim, index):
-    zero = b.full(0, index.type)
-    return b.dynamic_update_slice(x, update, [index if k == dim else zero for k in range(x.type.rank)])
+def is_zero(b, info):
+    return b.map("eq", info, b.like(0, info))
+
+
+def cholesky_factor(b, a, lower):
+    """(factor, info): lower L with L L^H = a, or upper L^H; by the triangle of ``a`` that is asked for."""
+    factor, info = b.linalg("cholesky", a if lower else adjoint(b, a))
+    return factor if lower else adjoint(b, factor), info
 
 
 @rule("stablehlo.cholesky")
 def cholesky(b, node):
-    """Column by column; a matrix that is not positive definite gives NaN in all of its triangle."""
+    """A matrix that is not positive definite gives NaN in all of its triangle."""
     (x,), lower = node.operands, node.attr("lower", False)
-    a = _compute(b, x)
-    if not lower:
-        a = _conjugate(b, _swap_last(b, a))
-    n, rank = a.shape[-1], a.type.rank
-    batch = a.shape[:-2]
-    rows = b.iota(Type("i32", (*batch, n)), rank - 2) if n else None
-
-    def column(j, factor):
-        row = b.reshape(_at(b, factor, rank - 2, j), (*batch, n))
-        rest = b.map("sub", b.reshape(_at(b, a, rank - 1, j), (*batch, n)),
-                     _vector_product(b, factor, _conjugate(b, row)))
-        pivot = _at(b, rest, rank - 2, j)
-        if x.dtype in PART:
-            pivot = b.convert(b.map("real", pivot), rest.dtype)
-        root = b.broadcast(b.map("sqrt", pivot), rest.shape, range(rank - 1))
-        at = b.broadcast(j, rows.shape)
-        new = b.select(b.map("gt", rows, at), b.map("div", rest, root), b.like(0, rest))
-        new = b.select(b.map("eq", rows, at), root, new)
-        return [_put(b, factor, b.reshape(new, (*batch, n, 1)), rank - 1, j)]
-
-    if not a.type.size:
+    if not x.type.size:
         return x
-    (factor,) = b.loop(n, [b.like(0, a)], column)
-    factor = _nan_if_failed(b, factor)
-    out = factor if lower else _conjugate(b, _swap_last(b, factor))
-    return b.convert(out, x.dtype)
+    factor, info = cholesky_factor(b, compute(b, x), lower)
+    index, rank = Type("i32", factor.shape), factor.type.rank
+    inside = b.map("ge" if lower else "le", b.iota(index, rank - 2), b.iota(index, rank - 1))
+    return b.convert(b.select(inside, nan_unless(b, is_zero(b, info), factor), b.like(0, factor)), x.dtype)
 
 
-def _nan_if_failed(b, factor):
-    rank, shape = factor.type.rank, factor.shape
-    part = b.map("real", factor) if factor.dtype in PART else factor
-    failed = b.reduce(b.map("ne", part, part), False, (rank - 2, rank - 1), "or")
-    index = Type("i32", shape)
-    inside = b.map("ge", b.iota(index, rank - 2), b.iota(index, rank - 1))
-    hit = b.map("and", inside, b.broadcast(failed, shape, range(rank - 2)))
-    return b.select(hit, b.like(math.nan, factor), factor)
+def solve_triangle(b, a, y, *, left, lower, transpose, unit):
+    """x of ``op(a) x = y`` (left) or ``x op(a) = y``; ``transpose``: "N", "T" or "C" for op."""
+    if not y.type.size:
+        return y
+    if transpose == "C":
+        a = conjugate(b, a)
+    if (transpose != "N") != (not left):  # x a = y is a^T x^T = y^T
+        a, lower = swap_last(b, a), not lower
+    flags = ("lower",) * lower + ("unit",) * unit
+    (x,) = b.linalg("triangular_solve", a, y if left else swap_last(b, y), flags=flags)
+    return x if left else swap_last(b, x)
 
 
 @rule("stablehlo.triangular_solve")
 def triangular_solve(b, node):
-    """Brought to ``op(a) x = b`` from the left, then row by row from the one that has no unknowns but its own."""
-    a, y = (_compute(b, v) for v in node.operands)
-    left, lower = node.attr("left_side"), node.attr("lower")
-    transpose, unit = node.attr("transpose_a"), node.attr("unit_diagonal")
-    if not y.type.size:
-        return node.operands[1]
-    if transpose == "ADJOINT":
-        a = _conjugate(b, a)
-    flipped = (transpose in ("TRANSPOSE", "ADJOINT")) != (not left)  # x a = y is a^T x^T = y^T
-    if flipped:
-        a, lower = _swap_last(b, a), not lower
-    y = y if left else _swap_last(b, y)
-    solution = _substitute(b, a, y, lower, unit)
-    return b.convert(solution if left else _swap_last(b, solution), node.type.dtype)
-
-
-def _substitute(b, a, y, lower, unit):
-    n, rank = a.shape[-1], a.type.rank
-    k = rank - 2
-    batch, width = a.shape[:-2], y.shape[-1]
-    index = Type("i32", a.shape)
-    row, column = b.iota(index, k), b.iota(index, k + 1)
-    strict = b.select(b.map("gt" if lower else "lt", row, column), a, b.like(0, a))
-    diagonal = b.reduce(b.select(b.map("eq", row, column), a, b.like(0, a)), 0, (k + 1,), "add")
-
-    def step(j, x):
-        i = j if lower else b.map("sub", b.full(n - 1, j.type), j)
-        known = b.reshape(_at(b, strict, k, i), (*batch, n))
-        done = b.dot(known, x, batch=(range(k), range(k)), contract=((k,), (k,)))
-        rest = b.map("sub", b.reshape(_at(b, y, k, i), (*batch, width)), done)
-        if not unit:
-            pivot = _at(b, diagonal, k, i)
-            rest = b.map("div", rest, b.broadcast(pivot, rest.shape, range(k + 1)))
-        return [_put(b, x, b.reshape(rest, (*batch, 1, width)), k, i)]
-
-    return b.loop(n, [b.like(0, y)], step)[0]
-
-
-# -- Householder reflections: what JAX's qr is made of -----------------------------------------------------------------
-def _outer(b, column, row):
-    """(..., m) and (..., n) -> (..., m, n)."""
-    k = column.type.rank - 1
-    shape = (*column.shape, row.shape[-1])
-    return b.map("mul", b.broadcast(column, shape, range(k + 1)), b.broadcast(row, shape, (*range(k), k + 1)))
-
-
-def _reflected(b, a, v, tau):
-    """a - tau v (v^H a), with ``tau`` of shape batch + (1,)."""
-    k = a.type.rank - 2
-    row = b.dot(_conjugate(b, v), a, batch=(range(k), range(k)), contract=((k,), (k,)))
-    scaled = b.map("mul", row, b.broadcast(tau, row.shape, range(k + 1)))
-    return b.map("sub", a, _outer(b, v, scaled))
-
-
-def _column(b, a, j):
-    rank = a.type.rank
-    return b.reshape(_at(b, a, rank - 1, j), a.shape[:-1])
+    a, y = (compute(b, v) for v in node.operands)
+    x = solve_triangle(b, a, y, left=node.attr("left_side"), lower=node.attr("lower"), unit=node.attr("unit_diagonal"),
+                       transpose={"TRANSPOSE": "T", "ADJOINT": "C"}.get(node.attr("transpose_a"), "N"))
+    return b.convert(x, node.type.dtype)
 
 
 @rule("custom_call.Qr")
 def qr(b, node):
-    """Column by column, as LAPACK's geqrf: R above, the reflections' vectors below the diagonal, and their factors."""
+    """R above, the reflections' vectors below the diagonal, and their factors."""
     (x,) = node.operands
-    taus_type = node.types[1]
-    if not x.type.size:
-        return [x, b.full(0, taus_type)]
-    a = _compute(b, x)
-    rank, batch = a.type.rank, a.shape[:-2]
-    rows = b.iota(Type("i32", a.shape[:-1]), rank - 2)
-    columns = b.iota(Type("i32", a.shape), rank - 1)
-    taus = b.full(0, Type(a.dtype, taus_type.shape))
+    r, taus = b.linalg("qr", compute(b, x))
+    return [b.convert(r, x.dtype), b.convert(taus, x.dtype)]
 
-    def step(j, a, taus):
-        at = b.broadcast(j, rows.shape)
-        column = _column(b, a, j)
-        alpha = b.expr(_at(b, column, rank - 2, j))
-        below = b.select(b.map("gt", rows, at), column, b.like(0, column))
-        squares = b.map("cabs" if a.dtype in PART else "abs", below)
-        sigma = b.expr(b.reshape(b.reduce(b.map("mul", squares, squares), 0, (rank - 2,), "add"), (*batch, 1)))
-        re = alpha.real() if a.dtype in PART else alpha
-        im = alpha.imag() if a.dtype in PART else alpha * 0
-        length = (re * re + im * im + sigma).sqrt()
-        nothing = sigma.equals(0) & im.equals(0)
-        beta = (re < 0).where(length, -length)
-        safe = nothing.where(1, beta)
-        tau = nothing.where(0, (safe - re) / safe)
-        beta = nothing.where(re, beta)
-        if a.dtype in PART:
-            tau, beta = tau.join(nothing.where(0, -im / safe)), beta.join(beta * 0)
-        divisor = b.map("sub", alpha.value, beta.value)
-        divisor = b.select(nothing.value, b.like(1, divisor), divisor)
-        v = b.map("div", below, b.broadcast(divisor, below.shape, range(rank - 1)))
-        whole = b.select(b.map("eq", rows, at), b.like(1, v), v)
-        updated = _reflected(b, a, whole, _conjugate(b, tau.value))
-        right = b.map("gt", columns, b.broadcast(j, a.shape))
-        a = b.select(right, updated, a)
-        kept = b.select(b.map("lt", rows, at), column, v)
-        new = b.select(b.map("eq", rows, at), b.broadcast(beta.value, kept.shape, range(rank - 1)), kept)
-        return [_put(b, a, b.reshape(new, (*a.shape[:-1], 1)), rank - 1, j), _put(b, taus, tau.value, rank - 2, j)]
 
-    a, taus = b.loop(taus_type.shape[-1], [a, taus], step)
-    return [b.convert(a, x.dtype), b.convert(taus, taus_type.dtype)]
+def reflector_product(b, a, taus):
+    """First columns of the product of reflectors."""
+    if taus.type.size:
+        return b.linalg("reflector_product", a, taus)[0]
+    index, rank = Type("i32", a.shape), a.type.rank
+    return b.convert(b.map("eq", b.iota(index, rank - 2), b.iota(index, rank - 1)), a.dtype) if a.type.size else a
 
 
 @rule("custom_call.ProductOfElementaryHouseholderReflectors")
 def householder_product(b, node):
-    """The reflections applied to the first columns of the identity, the last one first."""
-    x, taus = (_compute(b, v) for v in node.operands)
-    if not x.type.size:
-        return node.operands[0]
-    rank, count = x.type.rank, taus.shape[-1]
-    index = Type("i32", x.shape)
-    start = b.convert(b.map("eq", b.iota(index, rank - 2), b.iota(index, rank - 1)), x.dtype)
-    rows = b.iota(Type("i32", x.shape[:-1]), rank - 2)
+    x, taus = (compute(b, v) for v in node.operands)
+    return b.convert(reflector_product(b, x, taus), node.type.dtype)
 
-    def step(k, q):
-        j = b.map("sub", b.full(count - 1, k.type), k)
-        at = b.broadcast(j, rows.shape)
-        column = _column(b, x, j)
-        v = b.select(b.map("gt", rows, at), column, b.convert(b.map("eq", rows, at), column.dtype))
-        return [_reflected(b, q, v, _at(b, taus, rank - 2, j))]
 
-    (q,) = b.loop(count, [start], step)
-    return b.convert(q, node.type.dtype)
+@rule("custom_call.Eigh")
+def eigh(b, node):
+    """Vectors and values of the lower triangle, or, by ``backend_config``, of the upper one; values ascend."""
+    (x,) = node.operands
+    lower = str(node.attr("backend_config", "1")).split(",")[0] != "0"
+    a = compute(b, x)
+    w, v, info = b.linalg("eigh", a if lower else adjoint(b, a))
+    v, w = (nan_unless(b, is_zero(b, info), r) if r.type.size else r for r in (v, w))
+    types = node.types
+    return [b.convert(v, types[0].dtype), b.convert(w, types[1].dtype)]
+
+
+@rule("custom_call.LuDecomposition")
+def lu_decomposition(b, node):
+    """Factors, pivots from 0 on, and the permutation of the rows that they make."""
+    (x,) = node.operands
+    lu, pivots, _ = b.linalg("lu", compute(b, x))
+    pivots = b.map("sub", pivots, b.like(1, pivots))
+    return [b.convert(lu, x.dtype), pivots, permutation_of(b, pivots, x.shape[-2])]
+
+
+def permutation_of(b, pivots, rows):
+    """What exchanging rows k and pivots[k], for k = 0, 1, ..., makes of 0 ... rows - 1."""
+    batch, count = pivots.shape[:-1], pivots.shape[-1]
+    axis = len(batch)
+    start = b.iota(Type("i32", (*batch, rows)), axis)
+    if not count or not start.type.size:
+        return start
+
+    def exchange(k, order):
+        places = b.iota(order.type, axis)
+        at = b.broadcast(k, order.shape)
+        other = b.dynamic_slice(pivots, [b.full(0, k.type)] * axis + [k], (*batch, 1))
+        other = b.broadcast(other, order.shape, range(axis + 1))
+        first, second = b.map("eq", places, at), b.map("eq", places, other)
+
+        def value(where):
+            picked = b.reduce(b.select(where, order, b.like(0, order)), 0, (axis,), "add")
+            return b.broadcast(picked, order.shape, range(axis))
+
+        swapped = b.select(first, value(second), b.select(second, value(first), order))
+        return [swapped]
+
+    return b.loop(count, [start], exchange)[0]
+
+
+@rule("custom_call.cu_lu_pivots_to_permutation", "custom_call.hip_lu_pivots_to_permutation",
+      "custom_call.lu_pivots_to_permutation")
+def lu_pivots_to_permutation(b, node):
+    (pivots,) = node.operands
+    return permutation_of(b, pivots, node.type.shape[-1])

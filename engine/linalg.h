@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Opcode linalg, between its parts: the core settles where everything lies (linalg.c), a cpu table computes
+ * (ukernels/linalg*.inc).
+ *
+ * A run works matrix after matrix in its scratch, in double precision, real and imaginary parts in planes of their own:
+ *
+ *	state | matrix 0 | matrix 1 | matrix 2 | vectors
+ *
+ * Everything that decides where the engine reads and writes lies in the state, which no program can reach; the
+ * elements decide branches and nothing else.
+ */
+#ifndef KJX_LINALG_H
+#define KJX_LINALG_H
+
+#include "port.h"
+#include "gen/isa.h"
+
+#define KJX_LINALG_STATE	1024	/* bytes */
+#define KJX_LINALG_VECTORS	12
+#define KJX_LINALG_COLUMNS	128	/* of a right-hand side that are worked on together */
+
+/** struct kjx_linalg_plan - sizes of one instruction, decoded
+ * @rows, @cols:	the matrix as it is worked on
+ * @ld:		doubles from one row of a matrix to the next, by matrix
+ * @plane:	doubles of one plane, by matrix; the imaginary plane follows the real one
+ * @at:		bytes from the scratch's start, by matrix; then of the vectors
+ * @length:	doubles of a plane of one vector
+ * @size:	elements of one batch member, by operand; @element: its dtype
+ */
+struct kjx_linalg_plan {
+	u8 kind, dtype, flags, n_inputs, n_operands, complex, single, zero;
+	u64 batch, m, n, k;
+	u64 ld[3], plane[3], at[4], length;
+	u64 size[KJX_LINALG_MAX_OPERANDS];
+	u8 element[8];
+};
+
+/** struct kjx_linalg_run - a run: an operand that is left out is NULL */
+struct kjx_linalg_run {
+	const struct kjx_linalg_plan *plan;
+	u8 *operand[KJX_LINALG_MAX_OPERANDS];
+	u8 *scratch;
+};
+
+#endif
