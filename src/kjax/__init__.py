@@ -8,17 +8,8 @@ in this process, or hands to an accelerator.
 array(6., dtype=float32)
 """
 
-from kjax.api.compile import compile as compile
-from kjax.api.environments import close_all as close_all
-from kjax.api.jit import jit as jit
-from kjax.api.library import Archive as Archive
-from kjax.api.library import Library as Library
-from kjax.api.library import library as library
-from kjax.api.program import Program as Program
-from kjax.api.program import load as load
-from kjax.api.seed import execute_jax_program as execute_jax_program
-from kjax.api.seed import execute_jax_transformation as execute_jax_transformation
-from kjax.api.seed import load_jax_library as load_jax_library
+import importlib as _importlib
+
 from kjax.errors import CompileError as CompileError
 from kjax.errors import DeadlineError as DeadlineError
 from kjax.errors import DeviceError as DeviceError
@@ -28,3 +19,26 @@ from kjax.errors import UnsupportedOpError as UnsupportedOpError
 from kjax.errors import VerifyError as VerifyError
 
 __version__ = "0.1.0"
+
+# imported when they are first asked for: a process that loads a program and runs it needs few of them
+_WHERE = {
+    "compile": "kjax.api.compile",
+    "jit": "kjax.api.jit",
+    "library": "kjax.api.library", "Archive": "kjax.api.library", "Library": "kjax.api.library",
+    "load": "kjax.api.program", "Program": "kjax.api.program",
+    "execute_jax_program": "kjax.api.seed", "execute_jax_transformation": "kjax.api.seed", "load_jax_library": "kjax.api.seed",
+    "close_all": "kjax.api.environments",
+}
+__all__ = sorted([*_WHERE, "CompileError", "DeadlineError", "DeviceError", "KjaxError", "LimitError", "UnsupportedOpError",
+                  "VerifyError"])
+
+
+def __getattr__(name):
+    if name not in _WHERE:
+        raise AttributeError(f"module 'kjax' has no attribute {name!r}")
+    globals()[name] = found = getattr(_importlib.import_module(_WHERE[name]), name)
+    return found
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

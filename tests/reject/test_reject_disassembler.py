@@ -8,7 +8,7 @@ import pytest
 from images import PROGRAMS, assembled, map_nest
 
 from kjax import errors
-from kjax.bytecode import disassembler
+from kjax.bytecode import disassembler, outline
 from kjax.bytecode.assembler import assemble
 from kjax.isa import status
 
@@ -26,7 +26,7 @@ def test_sections_that_the_vm_does_not_read():
     data = assembled(map_nest(), meta={"name": "f", "sources": ["model.py:7"]}, stablehlo=b"ML\xefR")
     again = disassembler.disassemble(data)
     assert again.meta["name"] == "f" and again.stablehlo == b"ML\xefR"
-    assert list(disassembler.sections(data)) == ["TENS", "ARGS", "CODE", "BODY", "CNST", "META", "SHLO"]
+    assert list(outline.sections(data)) == ["TENS", "ARGS", "CODE", "BODY", "CNST", "META", "SHLO"]
 
 
 def test_listing():

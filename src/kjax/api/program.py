@@ -5,15 +5,13 @@ import os
 import threading
 import weakref
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from kjax.api import environments
 from kjax.api.signature import Leaf, Signature
-from kjax.bytecode import disassembler
+from kjax.bytecode.outline import outline
 from kjax.errors import DeviceError, KjaxError
-from kjax.ir.sharding import Sharding
 from kjax.runtime.trace import Host
 
 
@@ -44,7 +42,7 @@ class Program:
 
         self.image = bytes(image)
         self._facts = _engine.verify(self.image)
-        self._outline = disassembler.disassemble(self.image, code=False)
+        self._outline = outline(self.image)
         self.meta = self._outline.meta
         self._shardings = _shardings_of(self._outline)
         self.signature = signature or _signature_of(self._outline, *self._shardings)
@@ -98,6 +96,8 @@ class Program:
 
     def as_text(self):
         """The program as a listing: tensors, instructions, bodies."""
+        from kjax.bytecode import disassembler
+
         return disassembler.as_text(self.image)
 
     def memory_analysis(self):
@@ -122,9 +122,9 @@ class Program:
     def save(self, path):
         """Write the ``.kjx`` to ``path``, whole or not at all. Raises CompileError for a program that calls Python."""
         self.require_portable()
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(self.image)
+        part = f"{os.fspath(path)}.part"
+        with open(part, "wb") as file:
+            file.write(self.image)
         os.replace(part, path)
 
     def require_portable(self):
@@ -150,6 +150,8 @@ def _shardings_of(listing):
     said = listing.meta.get("sharding")
     if not said or listing.lanes == 1:
         return [None] * len(listing.inputs), [None] * len(listing.outputs)
+    from kjax.ir.sharding import Sharding
+
     mesh = tuple((name, size) for name, size in said["mesh"])
     return [[Sharding(mesh, tuple(map(tuple, dims))) for dims in said[which]] for which in ("in", "out")]
 
@@ -187,7 +189,8 @@ def _close_abandoned():
 
 def load(path):
     """Read and verify a ``.kjx``. Raises OSError, VerifyError. Imports no jax."""
-    return Program(Path(path).read_bytes())
+    with open(path, "rb") as file:
+        return Program(file.read())
 
 
 def on_accelerator(program, arrays, device):

@@ -3,15 +3,15 @@
 This reads what the assembler writes; it proves nothing. Only the engine's verifier decides whether a program may run.
 """
 
-import json
 import struct
 
 from kjax import errors
 from kjax.bytecode import listing
 from kjax.bytecode import program as p
+from kjax.bytecode.outline import NONE as _NONE
+from kjax.bytecode.outline import outline, sections
 from kjax.isa import container, dtypes, linalg, opcodes, ops
 
-_NONE = 0xFFFFFFFF
 _STORAGE = {number: name for name, number in container.STORAGE.items()}
 _EXCHANGES = {number: name for name, number in opcodes.EXCHANGE_KINDS.items()}
 _TRACES = {number: name for name, number in opcodes.TRACE_KINDS.items()}
@@ -150,69 +150,23 @@ def _code(code, body, lanes):
         at += length
 
 
-def _arguments(data, n):
-    r = _Reader(data)
-    for _ in range(n):
-        tensor, dtype, rank, _, alias, _ = r.take("IBBHII")
-        yield p.Argument(None if tensor == _NONE else tensor, dtypes.BY_NUMBER[dtype].name, r.numbers("Q", rank),
-                         None if alias == container.NO_ALIAS else alias)
-
-
 def _tensor(row):
     dtype, storage, _, index, offset, size, _ = row
     return p.Tensor(dtypes.BY_NUMBER[dtype].name, _STORAGE[storage], size, offset, index)
 
 
-def _table(data):
-    """The rows of the section table. Raises VerifyError when the header or the table cannot be read."""
-    try:
-        magic, major, minor, _, n, *_ = container.HEADER.unpack_from(data)
-        if magic != container.MAGIC:
-            raise errors.VerifyError("not a kjax program: it does not begin with KJX", status=17)
-        if major != container.VERSION_MAJOR:
-            raise errors.VerifyError(f"written for version {major}.{minor} of the program format", status=18)
-        first, step = container.HEADER.size, container.SECTION.size
-        return [container.SECTION.unpack_from(data, first + k * step) for k in range(n)]
-    except struct.error as e:
-        raise errors.VerifyError(f"not a whole program: {e}", status=16) from None
-
-
-def sections(data):
-    """The section table of a program: ``{name: (record count, bytes)}``, in the file's order.
-
-    Raises VerifyError when the header or the table cannot be read.
-    """
-    return {name.decode("latin-1"): (count, bytes(data[offset:offset + size]))
-            for name, count, offset, size, _ in _table(data)}
-
-
-def meta(data):
-    """The META record of a program's bytes, {} where there is none. Raises VerifyError, ValueError."""
-    for name, _, offset, size, _ in _table(data):
-        if name == b"META":
-            return json.loads(bytes(data[offset:offset + size]))
-    return {}
-
-
-def disassemble(data, *, code=True):
+def disassemble(data):
     """The ``bytecode.program.Image`` of a ``.kjx``'s bytes: ``assemble(disassemble(x)) == x`` for what was assembled.
 
-    ``code=False`` leaves its tensors, instructions and constants out, which takes no time. Raises VerifyError when the
-    bytes cannot be read as a program; what can be read need not be a valid one.
+    Raises VerifyError when the bytes cannot be read as a program; what can be read need not be a valid one.
     """
-    parts = sections(data)
+    parts, head = sections(data), outline(data)
     try:
-        *_, lanes, _, arena, _ = container.HEADER.unpack_from(data)
-        counts = parts["ARGS"][0]
-        arguments = list(_arguments(parts["ARGS"][1], (counts >> 16) + (counts & 0xFFFF)))
-        image = p.Image(
-            inputs=arguments[:counts >> 16], outputs=arguments[counts >> 16:], arena=arena, lanes=lanes,
-            meta=json.loads(parts["META"][1]) if "META" in parts else {}, stablehlo=parts.get("SHLO", (0, b""))[1])
-        if code:
-            image.tensors = [_tensor(row) for row in container.TENSOR.iter_unpack(parts["TENS"][1])]
-            image.code = list(_code(parts["CODE"][1], parts["BODY"][1], lanes))
-            image.constants = parts["CNST"][1]
-        return image
+        *_, arena, _ = container.HEADER.unpack_from(data)
+        return p.Image(
+            tensors=[_tensor(row) for row in container.TENSOR.iter_unpack(parts["TENS"][1])],
+            inputs=head.inputs, outputs=head.outputs, code=list(_code(parts["CODE"][1], parts["BODY"][1], head.lanes)),
+            constants=parts["CNST"][1], arena=arena, lanes=head.lanes, meta=head.meta, stablehlo=head.stablehlo)
     except (struct.error, KeyError, ValueError) as e:
         raise errors.VerifyError(f"the program cannot be read: {e}") from None
 

@@ -6,6 +6,8 @@ are in elements. Numbers of tensors are positions in ``Image.tensors``.
 
 from dataclasses import dataclass, field
 
+from kjax.bytecode.outline import Argument as Argument
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -16,16 +18,6 @@ class Tensor:
     bytes: int
     offset: int = 0
     index: int = 0
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An input or output. ``tensor`` is None when it has no elements; ``alias`` is the input that an output updates."""
-
-    tensor: int | None
-    dtype: str
-    shape: tuple
-    alias: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@
 added by the process that compiled the program. Nothing here imports jax.
 """
 
-import logging
-import string
 import struct
 import sys
 from dataclasses import dataclass
 
 import numpy as np
 
-from kjax.bytecode import disassembler
+from kjax.bytecode.outline import meta
 from kjax.errors import CompileError, VerifyError
 from kjax.ir import trees
 from kjax.isa import dtypes
@@ -99,7 +97,7 @@ class Host:
     def of(cls, image, callbacks=None):
         """For a program's bytes; META that cannot be read has no sites."""
         try:
-            sites = disassembler.meta(image).get("sites")
+            sites = meta(image).get("sites")
         except (VerifyError, ValueError, AttributeError):
             sites = None
         return cls(sites if isinstance(sites, list) else (), callbacks)
@@ -157,6 +155,8 @@ def message(site, arrays, rebuild=None):
         args, kwargs = rebuild.function(leaves) if rebuild else (leaves, {})
     if not site["placeholders"]:
         return " ".join([site["format"], *map(str, args)])
+    import string
+
     with np.printoptions(**site["options"]):
         return string.Formatter().vformat(site["format"], args, kwargs)
 
@@ -165,6 +165,8 @@ def show(site, arrays, rebuild=None):
     """Print to standard output, or log where the program asked for that."""
     text, log = message(site, arrays, rebuild), site.get("log")
     if log:
+        import logging
+
         logger = logging.getLogger(log["name"])
         logger.handle(logger.makeRecord(log["name"], log["level"], log["path"], log["line"], text, (), None))
     else:
