@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 # imported when they are first asked for: a process that loads a program and runs it needs few of them
 _WHERE = {
     "compile": "kjax.api.compile",
+    "Family": "kjax.api.family",
     "jit": "kjax.api.jit",
     "library": "kjax.api.library", "Archive": "kjax.api.library", "Library": "kjax.api.library",
     "load": "kjax.api.program", "Program": "kjax.api.program",

@@ -38,6 +38,20 @@ def test_facts_are_the_verifiers(environment):
         assert program.cpu == "avx2"
 
 
+def test_members_of_a_family(environment):
+    import jax
+    from jax import export
+
+    import kjax
+
+    (n,) = export.symbolic_shape("n")
+    artifact = export.export(jax.jit(lambda x: x[::-1] * n), platforms=("cpu",))(jax.ShapeDtypeStruct((n,), np.float32))
+    family = kjax.compile(artifact.serialize())
+    for size in (3, 70):
+        x = f32(size)
+        np.testing.assert_array_equal(family(x, environment=environment), x[::-1] * np.float32(size))
+
+
 @pytest.mark.parametrize("cpu", ["scalar", "avx2"])
 def test_cpu_table_can_be_chosen(environment, cpu):
     with environment.load(small.add(100), cpu=cpu) as program:

@@ -4,14 +4,15 @@ import gc
 import json
 from contextlib import contextmanager
 
-from kjax.ir import trees
+from kjax.api.family import Family
 from kjax.api.program import Program
 from kjax.api.signature import Leaf, Signature
+from kjax.ir import trees
 
 
 def compile(fn_or_exported_or_stablehlo, *example_args, static_argnums=None, static_argnames=None, donate_argnums=None,
             donate_argnames=None, strip=False, **example_kwargs):
-    """Compile to a ``Program``.
+    """Compile to a ``Program``; an artifact with symbolic dimensions to a ``Family`` of them.
 
     ``fn_or_exported_or_stablehlo``: a Python function (traced and lowered by JAX on ``example_args``: arrays or
     ``jax.ShapeDtypeStruct``), a ``jax.export.Exported`` or its serialized bytes, or a StableHLO module as text, bytes
@@ -28,7 +29,21 @@ def compile(fn_or_exported_or_stablehlo, *example_args, static_argnums=None, sta
         return _compile_function(fn_or_exported_or_stablehlo, example_args, example_kwargs, options, strip)
     if example_args or example_kwargs:
         raise TypeError("example arguments go with a Python function; a StableHLO module knows its own types")
-    return _compile_module(fn_or_exported_or_stablehlo, strip)
+    from kjax.frontend import polymorphic
+
+    exported = polymorphic.exported_of(fn_or_exported_or_stablehlo)
+    return Family(exported, strip=strip) if exported else _compile_module(fn_or_exported_or_stablehlo, strip)
+
+
+def compile_lowered(lowered, module, name, strip):
+    """The ``Program`` of ``module``, which is what a ``jax.stages.Lowered`` became; its trees are those of ``lowered``."""
+    import jax
+
+    from kjax import frontend
+
+    graph, portable = frontend.import_with_artifact(module)
+    graph.name = name
+    return _finish(graph, portable, *_signatures(jax, lowered), strip)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from kjax.bytecode import program as p
 from kjax.compiler.body import Body, Register, finish, outer_scalars
 from kjax.compiler.nest import access
 from kjax.compiler.sortkeys import keys_of
+from kjax.compiler.views import Buffer, dense
 from kjax.ir.graph import Type
 
 
@@ -243,7 +244,15 @@ def sort(self, op):
                              keys, body, registers, self.program.source(op)))
 
 
+def bitcast_convert(self, op):
+    """To elements of another size: the same memory, read as another dtype."""
+    if not op.result.type.size:
+        return self.bind(op.result, self.fresh(op.result.type))
+    source = self.materialize(self.view(op.operands[0]), dense_only=True)
+    self.bind(op.result, dense(Buffer(op.result.dtype, op.result.type.size, root=source.buffer), op.result.shape))
+
+
 HANDLERS = {
-    "pad": pad, "concatenate": concatenate, "gather": gather, "scatter": scatter, "dynamic_slice": dynamic_slice,
+    "bitcast_convert": bitcast_convert, "pad": pad, "concatenate": concatenate, "gather": gather, "scatter": scatter, "dynamic_slice": dynamic_slice,
     "dynamic_update_slice": dynamic_update_slice, "sort": sort,
 }

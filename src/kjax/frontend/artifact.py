@@ -5,13 +5,13 @@ from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import stablehlo
 
 from kjax.errors import DeviceError
-from kjax.frontend import parse
+from kjax.frontend import parse, refine
 from kjax.frontend.stablehlo import import_module
 
 
 def import_with_artifact(source):
     """(graph, portable artifact bytes) of whatever ``import_module`` takes."""
-    module = parse.module_of(source)
+    module = refine.refined(parse.module_of(source))
     with module.context:
         return import_module(module), portable(module)
 

@@ -36,8 +36,8 @@ def _parse_type(text):
     if "token" in text:
         return TOKEN
     if "?" in text or "tensor<*" in text:
-        raise CompileError(f"The type {text} has dynamic dims. Export with concrete shapes, "
-                           "or refine the symbolic ones before compiling.")
+        raise CompileError(f"The type {text} has dynamic dims that nothing in the module fixes. Export with concrete shapes, or "
+                           "give kjax.compile the jax.export.Exported with symbolic ones.")
     match = _TENSOR.match(text.split(", #")[0] + (">" if ", #" in text else ""))
     if not match or match[2] not in _ELEMENT:
         raise CompileError(f"The type {text} is not a tensor of a known element type.")

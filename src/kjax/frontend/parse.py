@@ -41,6 +41,23 @@ def _of_bytes(data):
     return _parse(text) if "\0" not in text else _exported(data)
 
 
+def deserialized(data):
+    """The ``jax.export.Exported`` that bytes hold; None where they begin or read like StableHLO, or are nothing."""
+    if data.startswith(_BYTECODE):
+        return None
+    try:
+        if "\0" not in data.decode():
+            return None
+    except UnicodeDecodeError:
+        pass
+    from jax import export
+
+    try:
+        return export.deserialize(bytearray(data))
+    except Exception:  # whatever it is, module_of() has the words for it
+        return None
+
+
 def _exported(data):
     """Bytes of ``jax.export.Exported.serialize()``: a flatbuffer."""
     try:

@@ -11,6 +11,7 @@ from kjax.errors import UnsupportedOpError
 from kjax.frontend import effects
 
 PLATFORM = "kjax"
+_EXPORTED = re.compile(r"was exported for platforms '\('(\w+)'")
 _NO_RULE = re.compile(r"rule for primitive '?([\w.]+)'? not found")
 
 
@@ -21,6 +22,11 @@ def lower(traced):
     _adopt_calls()
     try:
         return traced.lower(lowering_platforms=(PLATFORM,))
+    except ValueError as error:
+        match = _EXPORTED.search(str(error))
+        if not match:
+            raise
+        return traced.lower(lowering_platforms=(match[1],))  # it calls an exported function: as that was lowered
     except NotImplementedError as error:
         match = _NO_RULE.search(str(error))
         if not match:  # an option that JAX has no lowering for, on the CPU or anywhere

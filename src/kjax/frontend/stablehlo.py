@@ -7,7 +7,7 @@ operation is handed to its rule in ``legalize/``, which appends core operations 
 from jaxlib.mlir import ir
 
 from kjax.errors import CompileError, KjaxError
-from kjax.frontend import attributes, locations, parse
+from kjax.frontend import attributes, locations, parse, refine
 from kjax.frontend.builder import Builder
 from kjax.frontend.legalize import RULES
 from kjax.ir import check
@@ -24,7 +24,7 @@ def import_module(source, *, entry="main"):
     or cannot be a program (dynamic shapes, recursion), UnsupportedOpError for an operation
     without a rule; both name the user's source line.
     """
-    module = parse.module_of(source)
+    module = refine.refined(parse.module_of(source))
     with module.context:
         return Importer(module).run(entry)
 

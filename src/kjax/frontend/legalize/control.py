@@ -50,13 +50,19 @@ def composite(b, node):
     return node.call(node.attr("decomposition"), node.operands)
 
 
+# custom calls that say where a value lies, and those that say which part of it a device has: with one device, all of it
+ANNOTATIONS = {"Sharding", "annotate_device_placement", "xla.sdy.FuncResultSharding", "LayoutConstraint"}
+PARTS = {"SPMDFullToShardShape", "SPMDShardToFullShape", "xla.sdy.GlobalToLocalShape", "xla.sdy.LocalToGlobalShape"}
+
+
 @rule("stablehlo.custom_call")
 def custom_call(b, node):
     target = node.attr("call_target_name")
-    if target in ("Sharding", "annotate_device_placement", "xla.sdy.FuncResultSharding", "LayoutConstraint"):
+    if target in ANNOTATIONS or (target in PARTS and [v.type for v in node.operands] == node.types):
         return list(node.operands[: len(node.op.results)])
-    if target.startswith(("shape_assertion", "dynamic_")):
-        raise CompileError(f"custom_call @{target} checks or uses dynamic shapes. Export with concrete shapes.")
+    if target in PARTS:
+        b.refuse(f"stablehlo.custom_call @{target}", f"it makes {node.types[0]} of {node.operands[0].type} for some devices",
+                 "Lower with Shardy (jax.config.jax_use_shardy_partitioner), whose manual computations become lanes")
     handler = RULES.get("custom_call." + target)
     if handler:
         return handler(b, node)
