@@ -3,9 +3,9 @@
 from kjax.bytecode.assembler import assemble
 from kjax.compiler.encode import encode
 from kjax.compiler.lower import Lowering
-from kjax.compiler.passes import expand, simplify
+from kjax.compiler.passes import expand, rematerialize, simplify
 
-PASSES = (simplify.run, expand.run, simplify.run)
+PASSES = (simplify.run, expand.run, simplify.run, rematerialize.run)
 
 
 def build(graph):
