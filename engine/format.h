@@ -118,6 +118,7 @@ struct kjx_operand {
  * @red_count:	Dims before them are the outer kept dims, dims after them the inner kept dims.
  * @strip:	most elements that one strip may hold, 1 to KJX_MAX_STRIP
  * @body:	first micro-operation in BODY; @n_map, then @n_combine, then @n_post micro-operations
+ * @rows:	KJX_ROWS_*
  * followed by u64 dims[rank], then @n_operands times { struct kjx_operand, s64 strides[rank] }
  *
  * Map (n_acc = 0; n_combine = n_post = 0): the map body runs over the flat row-major iteration space in strips.
@@ -132,14 +133,21 @@ struct kjx_operand {
  * Stores in the map body cover every point; operands used in the post body have stride 0 on reduced dims.
  * The map body must not read or write registers 0..n_acc-1. The combine body has no load, store or iota.
  * The bodies store something; a view that is stored to may be the same view as another operand.
+ *
+ * Neighbouring nests with KJX_ROWS_OWN in the first and KJX_ROWS_OWN | KJX_ROWS_JOINED in the others run together: for each point of
+ * dim 0, which is of one size of at least two in all of them and reduced in none, one nest after the other. So what one leaves for the
+ * next is still in a cache. That this is what the program means is up to its compiler. Not inside a while.
  */
+#define KJX_ROWS_OWN	1u
+#define KJX_ROWS_JOINED	2u
+
 struct kjx_nest {
 	struct kjx_insn insn;
 	u8 rank, n_operands, n_acc, n_regs;
 	u8 red_first, red_count;
 	u16 strip;
 	u32 body;
-	u16 n_map, n_combine, n_post, zero;
+	u16 n_map, n_combine, n_post, rows;
 	u32 source;	/* row of META's source table, not read by the vm; 0 = none */
 };
 

@@ -122,11 +122,19 @@ void kjx_nest_link(struct kjx_slice *s, const struct kjx_nest_plan *p)
 		link(s, p, &w);
 }
 
+static void clear_counters(const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u32 i;
+
+	for (i = 0; i < (u32)p->n_kept + p->n_red; i++)
+		w->counters[i] = 0;
+}
+
 static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
 {
 	u32 i;
 
-	if (!p->link_at)
+	if (!p->has_link)
 		link(s, p, w);
 	for (i = 0; i < p->n_splats; i++) {
 		const struct kjx_splat *splat = &p->splats[i];
@@ -134,8 +142,8 @@ static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const stru
 		kjx_splat(s->cpu, w->cells[splat->cell], w->cursors[splat->view].at, p->strip,
 			  p->views[splat->view].place.log2_size);
 	}
-	for (i = 0; i < (u32)p->n_kept + p->n_red; i++)
-		w->counters[i] = 0;
+	if (!p->by_rows)
+		clear_counters(p, w);
 }
 
 enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
@@ -162,8 +170,44 @@ enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
 		over = kjx_spend(s, kjx_strip_cost(n, p->map.weight));
 		at[1] += n;
 		if (at[1] == p->lanes)
-			return KJX_OK;
+			break;
 		if (over)
 			return KJX_AGAIN;
 	}
+	if (p->by_rows)
+		kjx_nest_step(p, &w, 0, p->n_kept, 0);
+	return KJX_OK;
+}
+
+/* vm->at[3]: runs of single rows that are over */
+enum kjx_status kjx_nest_rows_run(struct kjx_slice *s, const struct kjx_nest_plan *first)
+{
+	u64 *at = s->vm->at, members = 0, total, member;
+	const struct kjx_nest_plan *p;
+
+	for (p = first; p; p = p->joined, members++) {
+		struct kjx_work w = kjx_nest_work(s, p);
+
+		if (at[0] | at[3])
+			continue;
+		kjx_nest_link(s, p);
+		clear_counters(p, &w);
+	}
+	total = first->loop_dim[0] * members;
+	for (p = first, member = at[3] % members; member; member--)
+		p = p->joined;
+	for (;;) {
+		enum kjx_status status = kjx_nest_run(s, p);
+
+		if (status != KJX_OK)
+			return status;
+		at[0] = at[1] = at[2] = 0;
+		if (++at[3] == total)
+			break;
+		p = p->joined ? p->joined : first;
+		if (s->spent >= s->limit)
+			return KJX_AGAIN;
+	}
+	s->spent += members - 1;
+	return KJX_OK;
 }

@@ -4,7 +4,7 @@
  *
  * Three modes share one machinery. A strip is a piece of the lanes; the loop dims are counted around it.
  *
- *	map	no loop dims; strips run over all points.
+ *	map	no loop dims; strips run over all points. By rows (format.h): one loop dim.
  *	flat	loops: the outer kept dims; lanes: reduced dims, then inner kept dims (U points, small). A strip holds whole
  *		multiples of U; strips are folded onto each other, then the last one's halves, down to U lanes.
  *	inner	loops: outer kept dims, reduced dims; lanes: inner kept dims. Values are folded lane by lane. When rows are
@@ -85,7 +85,9 @@ struct kjx_acc {
 };
 
 /** struct kjx_nest_plan
- * @link_at:	offset of the link from the arena's start; 0: in the scratch
+ * @by_rows:	each run is for one point of the outermost loop
+ * @has_link:	the link is its own, at @link_at from the arena's start; else in the scratch
+ * @joined:	by rows: the next one that runs together with it, or NULL
  * @cursors, @odometers, @counters, @slots: offsets; the first three in the link, slots in the scratch
  * @in_slots, @fixed, @splats: cells to be set when linking; splats are filled at each execution
  * @single:	a map of a single strip: linked cells stay right
@@ -96,6 +98,7 @@ struct kjx_acc {
 struct kjx_nest_plan {
 	u8 mode, n_acc, n_kept, n_red;
 	u8 single, quick, plain, n_vary;
+	u8 by_rows, has_link;
 	u32 strip, n_cells, n_views, zero;
 	u64 lanes, unit, red;
 	u64 cost;			/* of a single strip */
@@ -111,6 +114,7 @@ struct kjx_nest_plan {
 	u32 slot_bytes, cursors, counters, slots;
 	u64 link_at;
 	kjx_fold_fn *fold;
+	const struct kjx_nest_plan *joined;
 	struct kjx_acc acc[KJX_MAX_ACCUMULATORS];
 };
 
@@ -124,7 +128,7 @@ struct kjx_work {
 
 static inline struct kjx_work kjx_nest_work(const struct kjx_slice *s, const struct kjx_nest_plan *p)
 {
-	u8 *link = p->link_at ? s->vm->arena + p->link_at : s->scratch;
+	u8 *link = p->has_link ? s->vm->arena + p->link_at : s->scratch;
 
 	return (struct kjx_work) {
 		.cells = (void **)link,
@@ -157,7 +161,7 @@ static inline void kjx_nest_quick(struct kjx_slice *s, const struct kjx_nest_pla
 	void **cells = (void **)(s->vm->arena + p->link_at);
 	u64 n = p->lanes;
 
-	if (!p->link_at) {
+	if (!p->has_link) {
 		cells = (void **)s->scratch;
 		kjx_nest_quick_link(s, p, cells);
 	}
@@ -169,6 +173,9 @@ static inline void kjx_nest_quick(struct kjx_slice *s, const struct kjx_nest_pla
 /* run a body on @n lanes from @lane on */
 void kjx_phase_run(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_phase *phase,
 		   const struct kjx_work *w, u64 lane, u64 n);
+
+/* Step the loops [from, to) of @group (0: kept, 1: reduced); false when they are through, and at their beginning again. */
+bool kjx_nest_step(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 from, u32 to, u32 group);
 
 enum kjx_status kjx_reduce_run(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w);
 

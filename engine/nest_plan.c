@@ -487,8 +487,8 @@ static void lay_out(struct decoder *d)
 	for (i = 0; i < plan->n_views; i++)
 		if (d->views[i].lanes == KJX_LANES_RUNS)
 			d->views[i].odometer = link_offset(&next, 24 + 8ull * (d->views[i].n_dims - 1));
-	plan->slots = d->b->in_while ? 0 : (u32)kjx_align_up(next, 64);
-	if (d->b->in_while) {
+	plan->slots = plan->has_link ? 0 : (u32)kjx_align_up(next, 64);
+	if (plan->has_link) {
 		plan->link_at = d->b->link;
 		d->b->link += kjx_nest_link_bytes(d->b->image, d->insn);
 	}
@@ -504,6 +504,11 @@ static kjx_fold_fn *fold_of(const struct decoder *d)
 		if (m->a != m->b && m->fn == d->b->cpu->uops[fold->code])
 			break;
 	return fold->fn;
+}
+
+void kjx_nest_join(const struct kjx_nest_plan *p, const struct kjx_nest_plan *next)
+{
+	((struct kjx_nest_plan *)p)->joined = next;
 }
 
 bool kjx_nest_is_quick(const struct kjx_nest_plan *p)
@@ -524,7 +529,8 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 	kjx_nest_shape(b->image, insn, &d.shape);
 	*plan = (struct kjx_nest_plan) {
 		.mode = shape->mode, .n_acc = insn->n_acc, .n_kept = shape->n_kept, .n_red = shape->n_red,
-		.single = shape->mode == KJX_NEST_MAP && shape->strip == shape->lanes,
+		.single = shape->mode == KJX_NEST_MAP && shape->strip == shape->lanes && !insn->rows,
+		.by_rows = insn->rows != 0, .has_link = b->in_while || insn->rows,
 		.strip = shape->strip, .lanes = shape->lanes, .unit = shape->unit, .red = shape->red,
 	};
 	plan->loop_dim = loop_dim = kjx_build(b, 8ull * (shape->n_kept + shape->n_red));

@@ -226,6 +226,17 @@ static void close_region(struct kjx_builder *b, struct open *o, u32 at, struct k
 		steps[o->control[d]->target[i] - 1].target = at + 1;
 }
 
+static void build_rows(struct kjx_builder *b, struct kjx_step *steps, u32 at, const struct kjx_insn *insn)
+{
+	if (((const struct kjx_nest *)insn)->rows & KJX_ROWS_JOINED)
+		kjx_nest_join(b->last_row, steps[at].plan);
+	else
+		b->rows = &steps[at];
+	b->rows->opcode = KJX_STEP_ROWS;
+	b->rows->target = at + 1;
+	b->last_row = steps[at].plan;
+}
+
 static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *steps, u32 at, const struct kjx_insn *insn)
 {
 	struct kjx_step *step = &steps[at];
@@ -238,6 +249,8 @@ static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *s
 		step->plan = kjx_nest_build(b, p);
 		if (kjx_nest_is_quick(step->plan))
 			step->opcode = KJX_STEP_QUICK;
+		if (((const struct kjx_nest *)insn)->rows)
+			build_rows(b, steps, at, insn);
 		break;
 	case KJX_OPCODE_DOT:
 		step->plan = kjx_dot_build(b, p);

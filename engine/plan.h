@@ -46,6 +46,8 @@ struct kjx_builder {
 	u64 link;		/* offset of the next link from the arena's start */
 	const u32 *alias;	/* input that an output updates in place, by output; or KJX_NO_ALIAS */
 	u32 in_while;		/* depth */
+	struct kjx_step *rows;	/* first step of the nests by rows that were built last, and the last one's plan */
+	const void *last_row;
 };
 
 /* @bytes of plan memory, 8-byte aligned, zero */
@@ -116,6 +118,7 @@ struct kjx_step {
 };
 
 #define KJX_STEP_QUICK 0x80	/* as opcode: a nest that kjx_nest_quick() can run */
+#define KJX_STEP_ROWS 0x81	/* as opcode: the first of the nests that run together by rows; target: after them */
 
 /* value of a predicate or branch number */
 struct kjx_control {
@@ -216,9 +219,13 @@ u64 kjx_nest_ops(const struct kjx_image *image, const struct kjx_nest *insn);
 u64 kjx_nest_link_bytes(const struct kjx_image *image, const struct kjx_nest *insn);
 u64 kjx_nest_cost(const struct kjx_image *image, const struct kjx_nest *insn);
 const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct kjx_nest *insn);
+/* while building: @next runs together with @p, row by row */
+void kjx_nest_join(const struct kjx_nest_plan *p, const struct kjx_nest_plan *next);
 bool kjx_nest_is_quick(const struct kjx_nest_plan *p);
 void kjx_nest_link(struct kjx_slice *s, const struct kjx_nest_plan *p);
 enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p);
+/* @first and all that are joined to it, row by row */
+enum kjx_status kjx_nest_rows_run(struct kjx_slice *s, const struct kjx_nest_plan *first);
 
 /** struct kjx_dot_plan
  * @small:	not NULL: this is all, lhs and rhs are the instruction's and point at the lowest elements

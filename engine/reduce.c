@@ -13,13 +13,23 @@
  */
 #include "nest.h"
 
+/* after a step of the kept loops: has one of dim 0 begun? */
+static bool row_is_over(const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u32 i;
+
+	for (i = 1; i < p->n_kept; i++)
+		if (w->counters[i])
+			return false;
+	return true;
+}
+
 static void *acc_slot(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 i)
 {
 	return kjx_slot(p, w, p->n_slots - p->n_splats - p->n_acc + i);
 }
 
-/* Step the loops [from, to); false when they are through, and at their beginning again. */
-static bool step(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 from, u32 to, u32 group)
+bool kjx_nest_step(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 from, u32 to, u32 group)
 {
 	u32 n = (u32)p->n_kept + p->n_red, k, i;
 
@@ -145,7 +155,7 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 		over = kjx_spend(s, kjx_halving_cost(p->strip, p->combine.weight) +
 				    kjx_strip_cost(p->unit, p->post.weight));
 		at[1] = 0;
-		if (!step(p, w, 0, p->n_kept, 0))
+		if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && row_is_over(p, w)))
 			return KJX_OK;
 		if (over)
 			return KJX_AGAIN;
@@ -169,7 +179,7 @@ static enum kjx_status inner(struct kjx_slice *s, const struct kjx_nest_plan *p,
 				fold(s->cpu, p, w, n);
 			over = kjx_spend(s, kjx_strip_cost(n, p->map.weight + p->combine.weight));
 			at[2] = 1;
-			if (!step(p, w, first, end, 1))
+			if (!kjx_nest_step(p, w, first, end, 1))
 				break;
 			if (over)
 				return KJX_AGAIN;
@@ -180,7 +190,7 @@ static enum kjx_status inner(struct kjx_slice *s, const struct kjx_nest_plan *p,
 		at[1] += n;
 		if (at[1] == p->lanes) {
 			at[1] = 0;
-			if (!step(p, w, 0, p->n_kept, 0))
+			if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && row_is_over(p, w)))
 				return KJX_OK;
 		}
 		if (over)

@@ -45,15 +45,17 @@ void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, 
 
 	if (!insn->n_acc) {
 		shape->mode = KJX_NEST_MAP;
-		shape->n_lane = (u8)put(shape, 0, dims, 0, insn->rank);
-		shape->lanes = points(dims, 0, insn->rank);
+		at = shape->n_kept = (u8)put(shape, 0, dims, 0, insn->rows ? 1 : 0);
+		shape->rows = points(dims, 0, at);
+		shape->n_lane = (u8)put(shape, at, dims, at, insn->rank);
+		shape->lanes = points(dims, at, insn->rank);
 		shape->strip = (u32)kjx_min(strip, shape->lanes);
 		return;
 	}
 	n_outer = points(dims, 0, red);
 	n_red = points(dims, red, inner);
 	n_inner = points(dims, inner, insn->rank);
-	if (n_outer >= MANY_ROWS && kjx_sat_mul(n_red, n_inner) <= TINY_ROW) {
+	if (!insn->rows && n_outer >= MANY_ROWS && kjx_sat_mul(n_red, n_inner) <= TINY_ROW) {
 		shape->mode = KJX_NEST_INNER;
 		at = shape->n_red = (u8)put(shape, 0, dims, red, inner);
 		at += put(shape, at, dims, 0, red);
@@ -98,7 +100,7 @@ u64 kjx_nest_cost(const struct kjx_image *image, const struct kjx_nest *insn)
 
 	kjx_nest_shape(image, insn, &shape);
 	if (shape.mode == KJX_NEST_MAP)
-		return strips_cost(&shape, shape.w_map);
+		return kjx_sat_mul(shape.rows, strips_cost(&shape, shape.w_map));
 	row = strips_cost(&shape, shape.w_map + shape.w_combine);
 	if (shape.mode == KJX_NEST_FLAT) {
 		row = kjx_sat_add(row, kjx_halving_cost(shape.strip, shape.w_combine));

@@ -210,11 +210,29 @@ static enum kjx_status verify_end(struct walk *w, const struct kjx_insn *insn)
 	return KJX_OK;
 }
 
-static kjx_noinline enum kjx_status verify_insn(struct walk *w, const struct kjx_insn *insn)
+/* @before: the instruction before this one, or NULL */
+static enum kjx_status verify_rows(struct walk *w, const struct kjx_nest *n, const struct kjx_insn *before)
+{
+	const struct kjx_nest *other = (const void *)before;
+
+	if (n->rows && w->whiles)
+		return kjx_refuse(w->v, KJX_BAD_NESTING, "a nest by rows inside a while");
+	if (!(n->rows & KJX_ROWS_JOINED))
+		return KJX_OK;
+	if (!before || before->opcode != KJX_OPCODE_NEST || !other->rows)
+		return kjx_refuse(w->v, KJX_BAD_NESTING, "no nest by rows is before this one");
+	if (kjx_nest_dims(other)[0] != kjx_nest_dims(n)[0])
+		return kjx_refuse(w->v, KJX_BAD_RANK, "%u rows, the nest before has %u", kjx_nest_dims(n)[0],
+				  kjx_nest_dims(other)[0]);
+	return KJX_OK;
+}
+
+static kjx_noinline enum kjx_status verify_insn(struct walk *w, const struct kjx_insn *insn, const struct kjx_insn *before)
 {
 	switch (insn->opcode) {
 	case KJX_OPCODE_NEST:
-		return kjx_verify_nest(w->v, (const void *)insn);
+		KJX_TRY(kjx_verify_nest(w->v, (const void *)insn));
+		return verify_rows(w, (const void *)insn, before);
 	case KJX_OPCODE_DOT:
 		return kjx_verify_dot(w->v, (const void *)insn);
 	case KJX_OPCODE_GATHER:
@@ -265,6 +283,8 @@ static void count(struct walk *w, const struct kjx_insn *insn, u64 times)
 	tally_add(w->flops, kjx_insn_flops(image, insn), times);
 	w->plan = kjx_sat_add(w->plan, kjx_plan_insn_bytes(image, insn));
 	w->scratch = kjx_max(w->scratch, kjx_plan_insn_scratch(image, insn));
+	if (opcode == KJX_OPCODE_NEST && ((const struct kjx_nest *)insn)->rows)
+		w->link = kjx_sat_add(w->link, kjx_nest_link_bytes(image, (const void *)insn));
 	if (w->whiles) {
 		w->link = kjx_sat_add(w->link, kjx_plan_insn_link(image, insn));
 		w->plan = kjx_sat_add(w->plan, kjx_plan_insn_thread(image, insn));
@@ -278,7 +298,7 @@ static void count(struct walk *w, const struct kjx_insn *insn, u64 times)
 
 static kjx_noinline enum kjx_status walk(struct kjx_verifier *v, struct tally *units, struct tally *flops)
 {
-	const struct kjx_insn *insn = kjx_insn_first(&v->image);
+	const struct kjx_insn *insn = kjx_insn_first(&v->image), *before = NULL;
 	struct walk w = { .v = v, .units = units, .flops = flops, .times = 1 };
 	u64 left = v->image.code_bytes, times, arena;
 
@@ -288,9 +308,10 @@ static kjx_noinline enum kjx_status walk(struct kjx_verifier *v, struct tally *u
 	for (v->number = 0; left; v->number++) {
 		KJX_TRY(verify_frame(v, insn, left));
 		times = w.times;
-		KJX_TRY(verify_insn(&w, insn));
+		KJX_TRY(verify_insn(&w, insn, before));
 		count(&w, insn, times);
 		left -= insn->length;
+		before = insn;
 		insn = kjx_insn_next(insn);
 	}
 	v->insn = NULL;

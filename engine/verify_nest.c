@@ -13,8 +13,8 @@ static enum kjx_status verify_fields(struct kjx_verifier *v, const struct kjx_ne
 		return kjx_refuse(v, KJX_TOO_LARGE, "%u operands, the limit is %u", n->n_operands, KJX_MAX_OPERANDS);
 	KJX_TRY(kjx_verify_length(v, sizeof(*n) + 8ul * n->rank +
 				  n->n_operands * (sizeof(struct kjx_operand) + 8ul * n->rank)));
-	if (n->zero)
-		return kjx_refuse(v, KJX_RESERVED_SET, "a reserved field is not zero");
+	if (n->rows > (KJX_ROWS_OWN | KJX_ROWS_JOINED) || n->rows == KJX_ROWS_JOINED)
+		return kjx_refuse(v, KJX_RESERVED_SET, "unknown way to run rows, %u", n->rows);
 	if (n->n_regs > KJX_MAX_REGISTERS)
 		return kjx_refuse(v, KJX_BAD_REGISTER, "%u registers, the limit is %u", n->n_regs, KJX_MAX_REGISTERS);
 	if (!n->strip || n->strip > KJX_MAX_STRIP)
@@ -116,6 +116,8 @@ enum kjx_status kjx_verify_nest(struct kjx_verifier *v, const struct kjx_nest *n
 
 	KJX_TRY(verify_fields(v, n));
 	KJX_TRY(kjx_verify_dims(v, kjx_nest_dims(n), n->rank));
+	if (n->rows && (kjx_nest_dims(n)[0] < 2 || (n->n_acc && !n->red_first)))
+		return kjx_refuse(v, KJX_BAD_RANK, "runs by rows, but dim 0 is reduced or of one point");
 	KJX_TRY(verify_operands(v, n));
 	kjx_memset(&b, 0, sizeof(b));
 	b.nest = n;

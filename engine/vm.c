@@ -47,6 +47,8 @@ enum kjx_status kjx_step_run(struct kjx_slice *s, const struct kjx_step *step)
 	switch (step->opcode) {
 	case KJX_OPCODE_NEST:
 		return kjx_nest_run(s, step->plan);
+	case KJX_STEP_ROWS:
+		return kjx_nest_rows_run(s, step->plan);
 	case KJX_OPCODE_WHILE:		/* an outermost one */
 		return kjx_thread_run(s, step->plan);
 	case KJX_OPCODE_DOT:
@@ -101,7 +103,7 @@ static enum kjx_status run_steps(struct kjx_slice *s)
 		if (status != KJX_OK)
 			break;
 		s->spent++;
-		pc = step->opcode == KJX_OPCODE_WHILE ? step->target + 1 : pc + 1;
+		pc = step->opcode == KJX_OPCODE_WHILE ? step->target + 1 : step->opcode == KJX_STEP_ROWS ? step->target : pc + 1;
 		if (vm->at[0] | vm->at[1] | vm->at[2] | vm->at[3])
 			kjx_memset(vm->at, 0, sizeof(vm->at));
 	}

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from images import PROGRAMS, edited, poke, view, with_operand, with_tensor
+from images import PROGRAMS, edited, in_place, loop, poke, reduce_nest, view, with_operand, with_tensor
 
 from kjax.bytecode.assembler import assemble
-from kjax.bytecode.program import Index, Nest, Operand, Tensor, Uop
+from kjax.bytecode.program import ROWS_JOINED, ROWS_OWN, Index, Nest, Operand, Tensor, Uop
 
 INSN = 8  # bytes of struct kjx_insn
 
@@ -26,10 +26,36 @@ def test_opcode_flags_length(refuses, name):
 
 
 @pytest.mark.parametrize("name, at", [
-    ("map_nest", 28 - 2), ("dot", 13), ("dot", 14), ("dot", 16), ("sort_by_keys", 14),
+    ("dot", 13), ("dot", 14), ("dot", 16), ("sort_by_keys", 14),
     ("exchange", 24), ("linalg", 36)])
 def test_reserved_field(refuses, name, at):
     refuses(assembled_poke(name, "B", at, 1), "reserved_set", 0)
+
+
+def test_rows(refuses, verify):
+    at = 26
+    for rows in (2, 4, 7, 0xFFFF):
+        refuses(assembled_poke("map_nest", "H", at, rows), "reserved_set", 0)
+    refuses(assembled_poke("map_nest", "H", at, 3), "bad_nesting", 0)
+    own, joined = ROWS_OWN, ROWS_OWN | ROWS_JOINED
+
+    def both(*rows, change=lambda nest: nest):
+        image = in_place()
+        first, second = (replace(n, rows=r) for n, r in zip(image.code, rows, strict=True))
+        return assemble(replace(image, code=[first, change(second)]))
+
+    verify(both(own, joined))
+    refuses(both(0, joined), "bad_nesting", 1)
+    refuses(both(own, joined, change=lambda n: replace(n, dims=(7,))), "bad_rank", 1)
+    refuses(both(own, own, change=lambda n: replace(n, dims=(1,))), "bad_rank", 1)
+    image = reduce_nest()
+    (nest,) = image.code
+    flat = replace(nest, dims=(5,), red_first=0, operands=tuple(replace(o, strides=o.strides[1:]) for o in nest.operands))
+    refuses(assemble(replace(image, code=[replace(flat, rows=own)])), "bad_rank", 0)
+    looping = loop()
+    body = (Uop("load", "i32", 0, imm=0), Uop("store", "i32", a=0, imm=0))
+    looping.code.insert(1, Nest((2,), (view(0, 1),), body, n_regs=1, rows=own))
+    refuses(assemble(looping), "bad_nesting", 1)
 
 
 @pytest.mark.parametrize("name, at", [

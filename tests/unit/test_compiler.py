@@ -1,10 +1,13 @@
 """Parts of the compiler alone: registers, arena, fusion, places."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kjax
 from kjax.bytecode import program as p
 from kjax.compiler import arena, pipeline
 from kjax.compiler.body import Body, Register, RegisterPressure, finish
@@ -179,3 +182,22 @@ def test_a_result_is_computed_in_its_output():
     image = pipeline.build(softmax())
     last = image.code[-1]
     assert image.tensors[last.operands[-1].tensor].storage == "output"
+
+
+@pytest.mark.parametrize("name,function,joined", [
+    ("softmax", lambda x: jax.nn.softmax(x, -1), 3), ("layernorm", lambda x: (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True), 2),
+    ("along columns", lambda x: jax.nn.softmax(x, 0), 0), ("both ways", lambda x: x / x.sum(1)[:, None] / x.sum(0), None),
+    ("transposed", lambda x: (x / x.sum(1)[:, None]).T + x, 1), ("shifted", lambda x: jnp.roll(x / x.sum(1)[:, None], 1, 0), None)])
+def test_nests_over_large_tensors_run_by_rows(name, function, joined):
+    x = np.random.default_rng(0).uniform(0.5, 1.5, (512, 512)).astype(np.float32)
+    program = kjax.compile(function, x)
+    nests = [line for line in program.as_text().splitlines() if "with the one before" in line]
+    if joined is not None:
+        assert (len(nests) >= joined) if joined else not nests
+    np.testing.assert_allclose(program(x), jax.jit(function)(x), rtol=2e-5, atol=1e-6)
+
+
+def test_cheap_large_results_are_computed_again():
+    x = np.random.default_rng(0).standard_normal((1024, 1024)).astype(np.float32)
+    program = kjax.compile(lambda x: (x - x.mean()) * jnp.square(x - x.mean()).sum(), x)
+    assert program.memory_analysis().temp_size_in_bytes < 1 << 20

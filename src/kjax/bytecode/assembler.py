@@ -52,7 +52,7 @@ def _dims(dims):
 def _nest(n, bodies):
     body = bodies.add(n.map + n.combine + n.post)
     head = struct.pack("<BBBBBBHIHHHHI", len(n.dims), len(n.operands), n.n_acc, n.n_regs, n.red_first, n.red_count,
-                       n.strip, body, len(n.map), len(n.combine), len(n.post), 0, n.source)
+                       n.strip, body, len(n.map), len(n.combine), len(n.post), n.rows, n.source)
     return "nest", head + _dims(n.dims) + b"".join(map(_operand, n.operands))
 
 

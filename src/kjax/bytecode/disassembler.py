@@ -52,12 +52,12 @@ def _uops(body, first, n):
 
 
 def _nest(r, body):
-    rank, n_operands, n_acc, n_regs, red_first, red_count, strip, first, *counts, _, source = r.take("BBBBBBHIHHHHI")
+    rank, n_operands, n_acc, n_regs, red_first, red_count, strip, first, *counts, rows, source = r.take("BBBBBBHIHHHHI")
     dims = r.numbers("Q", rank)
     operands = tuple(r.operand(rank) for _ in range(n_operands))
     starts = (first, first + counts[0], first + counts[0] + counts[1])
     parts = (_uops(body, s, n) for s, n in zip(starts, counts, strict=True))
-    return p.Nest(dims, operands, *parts, n_acc, n_regs, red_first, red_count, strip, source)
+    return p.Nest(dims, operands, *parts, n_acc, n_regs, red_first, red_count, strip, source, rows)
 
 
 def _dot(r, _):

@@ -61,6 +61,8 @@ def _nest(n, image):
     head = f"nest {_dims(n.dims)} strip {n.strip} regs {n.n_regs}"
     if n.n_acc:
         head += f" reduce dims {n.red_first}..{n.red_first + n.red_count - 1} into {n.n_acc}"
+    if n.rows:
+        head += " by rows" + ", with the one before" * (n.rows > 1)
     views = [f"v{k} = {_view(v, image)}" for k, v in enumerate(n.operands)]
     return [head, *views, *_body("map", n.map), *_body("combine", n.combine), *_body("post", n.post)]
 

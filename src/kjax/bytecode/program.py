@@ -55,6 +55,10 @@ class Nest:
     red_count: int = 0
     strip: int = 256
     source: int = 0
+    rows: int = 0  # ROWS_*
+
+
+ROWS_OWN, ROWS_JOINED = 1, 2  # runs by rows; together with the nest before
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,18 @@ def _outermost_without(loop, at):
     return found
 
 
+def _together(code):
+    """Instruction -> (first, last) of the nests that run together with it: all that they touch is in use all the time."""
+    found, first = {}, 0
+    for at, instruction in enumerate(code):
+        rows = instruction.rows if isinstance(instruction, p.Nest) else 0
+        if not rows & p.ROWS_JOINED:
+            first = at
+        if rows:
+            found.update((k, (first, at)) for k in range(first, at + 1))
+    return found
+
+
 def lifetimes(code):
     """Owner buffer -> (first, last) for every arena buffer that the code touches."""
     uses = {}
@@ -72,9 +84,10 @@ def lifetimes(code):
             owner = buffer.owner
             if owner.storage == "arena":
                 uses.setdefault(owner, [at, at])[1] = at
-    loops = _loops(code)
+    loops, together = _loops(code), _together(code)
     spans = {}
     for buffer, (first, last) in uses.items():
+        first, last = together.get(first, (first, first))[0], together.get(last, (last, last))[1]
         begin, end = _outermost_without(loops[first], last), _outermost_without(loops[last], first)
         spans[buffer] = (begin[0] if begin else first, end[1] if end else last)
     return spans

@@ -1,6 +1,7 @@
 """The compiler from end to end: a graph in, the bytes of a program out."""
 
 from kjax.bytecode.assembler import assemble
+from kjax.compiler import rows
 from kjax.compiler.encode import encode
 from kjax.compiler.lower import Lowering
 from kjax.compiler.passes import expand, rematerialize, simplify
@@ -18,6 +19,7 @@ def build(graph):
         one(graph)
     lowering = Lowering(graph)
     _, inputs, outputs = lowering.run()
+    lowering.code = rows.run(lowering.code)
     return encode(graph, lowering, inputs, outputs)
 
 
