@@ -2,6 +2,8 @@
 
 import os
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -33,26 +35,46 @@ def argument(kind, rng, dtype):
     return (rng.uniform(-0.95, 0.95, shape) if letter == "u" else rng.standard_normal(shape) * 2).astype(dtype)
 
 
+@dataclass(frozen=True)
+class Variant:
+    """One compilation: ``fn(*args)`` is a dict from the name of a part (plain, grad, vmap, vmap(grad)) to its results."""
+
+    name: str
+    fn: Callable
+    args: list
+    tolerances: dict
+    x64: bool
+
+
 def variants(row):
-    """(variant name, function, arguments, tolerance, x64) of a row: plain in both precisions, grad, vmap, vmap of grad."""
-    def made(dtype, lead=()):
-        rng = np.random.default_rng(zlib.crc32(row.name.encode()))
-        args = [argument(k, rng, dtype) for k in row.kinds]
-        return [np.stack([np.asarray(a)] * lead[0]) for a in args] if lead else args
+    """The row's variants: "quick" has it plainly and, where it applies, under vmap of grad; "f32" and "f64" have all parts."""
+    parts = {"plain"} | ({"grad"} if row.grad else set()) | ({"vmap"} if row.vmap else set())
+    parts |= {"vmap(grad)"} if {"grad", "vmap"} <= parts else set()
+    deep = "vmap(grad)" if "vmap(grad)" in parts else "grad"
+    yield _variant(row, "quick", parts & {"plain", deep}, np.float32)
+    yield _variant(row, "f32", parts, np.float32)
+    if row.f64:
+        yield _variant(row, "f64", parts, np.float64)
+
+
+def _variant(row, name, parts, dtype):
+    rng = np.random.default_rng(zlib.crc32(row.name.encode()))
+    args = [argument(k, rng, dtype) for k in row.kinds]
 
     def total(*args):
         leaves = jax.tree_util.tree_leaves(row.fn(*args))
         return sum(jnp.sum(leaf.astype(jnp.float32)) for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating))
 
-    yield "f32", row.fn, made(np.float32), row.tolerance, False
-    if row.f64:
-        yield "f64", row.fn, made(np.float64), max(1e-11, row.tolerance * 1e-6), True
-    if row.grad:
-        yield "grad", jax.grad(total), made(np.float32), 10 * row.tolerance, False
-    if row.vmap:
-        yield "vmap", jax.vmap(row.fn), made(np.float32, (2,)), row.tolerance, False
-    if row.grad and row.vmap:
-        yield "vmap(grad)", jax.vmap(jax.grad(total)), made(np.float32, (2,)), 10 * row.tolerance, False
+    def fn(*args):
+        twice = [jnp.stack([a, a]) for a in args]
+        made = {"plain": lambda: row.fn(*args), "grad": lambda: jax.grad(total)(*args),
+                "vmap": lambda: jax.vmap(row.fn)(*twice), "vmap(grad)": lambda: jax.vmap(jax.grad(total))(*twice)}
+        return {part: make() for part, make in made.items() if part in parts}
+
+    tolerance = row.tolerance if dtype == np.float32 else max(1e-11, row.tolerance * 1e-6)
+    if dtype == np.float64 and row.f64 is not True:
+        tolerance = row.f64
+    return Variant(name, fn, args, {p: (10 if "grad" in p else 1) * tolerance for p in parts}, dtype == np.float64)
 
 
 def difference(got, want):

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import jax.scipy.fft
+import jax.scipy.integrate
 import jax.scipy.linalg
+import jax.scipy.ndimage
+import jax.scipy.signal
 import jax.scipy.special
+import jax.scipy.stats
 from jax import lax, nn, random
 
 
@@ -22,15 +27,20 @@ class Row:
     kinds: tuple
     grad: bool = True
     vmap: bool = True
-    f64: bool = True
+    f64: bool | float = True  # a number: the tolerance in float64
+    slow: bool = False  # for make exhaustive only: it takes JAX or kjax seconds to compile
     tolerance: float = 3e-5  # relative to the largest element, for float32; a millionth of it for float64
 
 
 def rows(prefix, kinds, functions, **options):
-    kinds = tuple(kinds.split())
-    return [Row(f"{prefix}.{f}" if isinstance(f, str) else f"{prefix}.{f[0]}", getattr(MODULES[prefix], f) if isinstance(f, str)
-                else f[1], kinds, **options) for f in functions]
+    """Rows of a module: ``functions`` holds names of the module's, (name, function) pairs, or is a dict of such pairs."""
+    kinds, module = tuple(kinds.split()), MODULES[prefix]
+    named = functions.items() if isinstance(functions, dict) else [
+        (f, getattr(module, f)) if isinstance(f, str) else f for f in functions]
+    return [Row(f"{prefix}.{name}", function, kinds, **options) for name, function in named]
 
 
-MODULES = {"jnp": jnp, "lax": lax, "nn": nn, "linalg": jnp.linalg, "fft": jnp.fft, "special": jax.scipy.special, "random": random,
-           "jsl": jax.scipy.linalg}
+MODULES = {"jnp": jnp, "lax": lax, "nn": nn, "linalg": jnp.linalg, "fft": jnp.fft, "random": random,
+           "special": jax.scipy.special, "jsl": jax.scipy.linalg, "ops": jax.ops, "image": jax.image,
+           "signal": jax.scipy.signal, "ndimage": jax.scipy.ndimage, "sfft": jax.scipy.fft,
+           "integrate": jax.scipy.integrate, "stats": jax.scipy.stats}

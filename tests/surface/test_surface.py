@@ -1,10 +1,15 @@
-"""Each row of the table against JAX on the CPU.
+"""Each row of the table against JAX on the CPU, and every public function of JAX a row.
 
-``make test`` runs each row plainly and under the deepest transformation that applies to it, ``make exhaustive`` all variants.
+``make test`` runs each row plainly and under the deepest transformation that applies to it, but for rows that take JAX long to
+compile; ``make exhaustive`` runs all parts in both precisions.
 """
+
+import importlib.util
+import pathlib
 
 import cases
 import jax
+import public
 import pytest
 from rows import ROWS
 
@@ -13,17 +18,45 @@ import kjax
 
 def _parameters():
     for row in ROWS:
-        variants = list(cases.variants(row))
-        quick = {"f32", variants[-1][0]}
-        for variant in variants:
-            marks = () if variant[0] in quick else pytest.mark.exhaustive
-            yield pytest.param(row, variant, id=f"{row.name}-{variant[0]}", marks=marks)
+        for name in ("quick", "f32", *(["f64"] if row.f64 else [])):
+            marks = () if name == "quick" and not row.slow else pytest.mark.exhaustive
+            yield pytest.param(row, name, id=f"{row.name}-{name}", marks=marks)
 
 
-@pytest.mark.parametrize(("row", "variant"), list(_parameters()))
-def test_agrees_with_jax(row, variant):
-    _, fn, args, tolerance, x64 = variant
-    with jax.enable_x64(x64):
-        want = jax.jit(fn)(*args)
-        got = kjax.compile(fn, *args)(*args)
-    assert cases.difference(got, want) <= tolerance
+@pytest.mark.parametrize(("row", "name"), list(_parameters()))
+def test_agrees_with_jax(row, name):
+    with jax.enable_x64(name == "f64"):
+        variant = next(v for v in cases.variants(row) if v.name == name)
+        want = jax.jit(variant.fn)(*variant.args)
+        got = kjax.compile(variant.fn, *variant.args)(*variant.args)
+    for part, tolerance in variant.tolerances.items():
+        assert cases.difference(got[part], want[part]) <= tolerance, part
+
+
+def test_names_are_unique():
+    names = [row.name for row in ROWS]
+    assert len(names) == len(set(names)), sorted(n for n in set(names) if names.count(n) > 1)
+
+
+@pytest.mark.parametrize("module", public.MODULES)
+def test_every_public_function_has_a_row_or_a_reason(module):
+    covered = {row.name for row in ROWS}
+    missing = [n for n in public.functions(module) if f"{module}.{n}" not in covered and not public.reason(module, n)]
+    assert not missing, "these need a row in rows/ or a reason in public.py"
+
+
+@pytest.mark.parametrize("module", public.MODULES)
+def test_no_reason_is_stale(module):
+    covered = {row.name for row in ROWS}
+    names = set(public.functions(module))
+    for name in public.reasons(module):
+        assert name in names, f"{module}.{name} is not there any more"
+        assert f"{module}.{name}" not in covered, f"{module}.{name} has a row: drop the reason"
+
+
+def test_the_page_is_fresh():
+    root = pathlib.Path(__file__).resolve().parents[2]
+    spec = importlib.util.spec_from_file_location("surface_table", root / "tools" / "surface_table.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.PAGE.read_text() == tool.page(), "docs/surface.md is stale: run python tools/surface_table.py"

@@ -19,7 +19,7 @@ ROWS = [
           grad=False, f64=False),
     # products
     *rows("jnp", "x:4,6 x:6,3", "matmul dot".split()),
-    *rows("jnp", "x:4,6 x:4,6", "inner outer vdot multiply".split()),
+    *rows("jnp", "x:4,6 x:4,6", "inner outer vdot".split()),
     *rows("jnp", "x:3 x:3", ["cross", "convolve", "correlate", "polyval"]),
     *rows("jnp", "x:2,3,4 x:2,4,5", [("batched_matmul", jnp.matmul), ("einsum", lambda a, b: jnp.einsum("bij,bjk->ikb", a, b)),
                                      ("tensordot", lambda a, b: jnp.tensordot(a, b, ((2,), (1,))))]),

@@ -1,0 +1,65 @@
+"""jnp's functions that make, take apart, assemble and index arrays."""
+
+import jax.numpy as jnp
+
+from table import rows
+
+ROWS = [
+    *rows("jnp", "x:3,5", [(n, getattr(jnp, n)) for n in
+                           "atleast_1d atleast_2d matrix_transpose copy asarray array conj conjugate real imag".split()]),
+    *rows("jnp", "x:4,6", {
+        "append": lambda x: jnp.append(x, x[:1], 0), "apply_along_axis": lambda x: jnp.apply_along_axis(jnp.cumsum, 0, x),
+        "apply_over_axes": lambda x: jnp.apply_over_axes(jnp.sum, x, (0, 1)), "array_split": lambda x: jnp.array_split(x, 4, 1),
+        "astype": lambda x: jnp.astype(x, jnp.float16), "block": lambda x: jnp.block([[x, x], [x, x]]),
+        "broadcast_arrays": lambda x: jnp.broadcast_arrays(x, x[0]), "column_stack": lambda x: jnp.column_stack([x, x]),
+        "concatenate": lambda x: jnp.concatenate([x, x * 2], 1), "concat": lambda x: jnp.concat([x, x * 2]),
+        "compress": lambda x: jnp.compress(jnp.array([True, False, True]), x, 1, size=2),
+        "delete": lambda x: jnp.delete(x, jnp.array([1, 3]), 1, assume_unique_indices=True), "diagflat": lambda x: jnp.diagflat(x[0]),
+        "dsplit": lambda x: jnp.dsplit(x.reshape(2, 3, 4), 2), "dstack": lambda x: jnp.dstack([x, x]),
+        "ediff1d": jnp.ediff1d, "expand_dims": lambda x: jnp.expand_dims(x, 1),
+        "extract": lambda x: jnp.extract(jnp.ones(24, bool), x, size=24),
+        "fill_diagonal": lambda x: jnp.fill_diagonal(x, 2.0, inplace=False), "hsplit": lambda x: jnp.hsplit(x, 3),
+        "hstack": lambda x: jnp.hstack([x, x]), "insert": lambda x: jnp.insert(x, 2, 9.0, 1), "partition": lambda x: jnp.partition(x, 2, 1),
+        "permute_dims": lambda x: jnp.permute_dims(x, (1, 0)), "piecewise": lambda x: jnp.piecewise(x, [x < 0, x > 1], [-1.0, 1.0, 0.0]),
+        "place": lambda x: jnp.place(x, x > 0, jnp.array([1.0, 2.0]), inplace=False),
+        "put": lambda x: jnp.put(x, jnp.array([1, 5]), 7.0, inplace=False),
+        "put_along_axis": lambda x: jnp.put_along_axis(x, jnp.zeros((4, 1), int), 3.0, 1, inplace=False),
+        "resize": lambda x: jnp.resize(x, (5, 7)), "rollaxis": lambda x: jnp.rollaxis(x, 1), "select": lambda x: jnp.select([x > 0], [x], 1.0),
+        "sort_complex": jnp.sort_complex, "swapaxes": lambda x: jnp.swapaxes(x, 0, 1),
+        "take_along_axis": lambda x: jnp.take_along_axis(x, jnp.argsort(x, 1), 1), "unstack": jnp.unstack,
+        "vsplit": lambda x: jnp.vsplit(x, 2), "vstack": lambda x: jnp.vstack([x, x]),
+        "choose": lambda x: jnp.choose(jnp.array([0, 1, 0, 1, 1, 0]), [x[0], x[1]], mode="clip"),
+        "interp": lambda x: jnp.interp(x, jnp.linspace(-2.0, 2.0, 5).astype(x.dtype), jnp.arange(5).astype(x.dtype) ** 2),
+        "unwrap": lambda x: jnp.unwrap(x * 3), "trapezoid": jnp.trapezoid, "vectorize": lambda x: jnp.vectorize(jnp.dot, signature="(n),(n)->()")(x, x),
+        "round": lambda x: jnp.round(x, 1), "around": jnp.around, "modf": jnp.modf, "frexp": jnp.frexp,
+        "ldexp": lambda x: jnp.ldexp(x, jnp.arange(6)), "spacing": jnp.spacing}, grad=False),
+    *rows("jnp", "x:4,6", {
+        "full_like": lambda x: jnp.full_like(x, 2), "ones_like": jnp.ones_like, "zeros_like": jnp.zeros_like,
+        "empty_like": lambda x: jnp.empty_like(x) * 0, "eye": lambda x: jnp.eye(4, 6) * x, "identity": lambda x: jnp.identity(4) @ x,
+        "ones": lambda x: jnp.ones((4, 6)) + x, "zeros": lambda x: jnp.zeros((4, 6)) + x, "full": lambda x: jnp.full((4, 6), x[0, 0]),
+        "empty": lambda x: jnp.empty((4, 6)) * 0 + x, "arange": lambda x: jnp.arange(0.0, 3.0, 0.5) * x, "tri": lambda x: jnp.tri(4, 6) * x,
+        "linspace": lambda x: jnp.linspace(x[0], x[1], 7), "logspace": lambda x: jnp.logspace(x[0], x[1], 5, base=2.0),
+        "geomspace": lambda x: jnp.geomspace(jnp.exp(x[0]), jnp.exp(x[1]), 5), "fromfunction": lambda x: jnp.fromfunction(jnp.add, (4, 6)) * x,
+        "bartlett": lambda x: jnp.bartlett(6) * x, "blackman": lambda x: jnp.blackman(6) * x, "hamming": lambda x: jnp.hamming(6) * x,
+        "hanning": lambda x: jnp.hanning(6) * x, "kaiser": lambda x: jnp.kaiser(6, 3.0) * x,
+        "frompyfunc": lambda x: jnp.frompyfunc(jnp.add, 2, 1, identity=0).reduce(x, axis=1)}, grad=False, tolerance=1e-4),
+    *rows("jnp", "i:4,6", {
+        "argwhere": lambda i: jnp.argwhere(i > 0, size=9), "flatnonzero": lambda i: jnp.flatnonzero(i > 0, size=9),
+        "nonzero": lambda i: jnp.nonzero(i > 0, size=9), "diag_indices": lambda i: i[jnp.diag_indices(4)],
+        "diag_indices_from": lambda i: jnp.diag_indices_from(i[:, :4]), "indices": lambda i: jnp.indices((4, 6)) + i,
+        "ix_": lambda i: i[jnp.ix_(jnp.array([0, 2]), jnp.array([1, 5]))], "mask_indices": lambda i: jnp.mask_indices(4, jnp.triu, size=10),
+        "tril_indices": lambda i: i[jnp.tril_indices(4)], "tril_indices_from": lambda i: jnp.tril_indices_from(i),
+        "triu_indices": lambda i: i[jnp.triu_indices(4)], "triu_indices_from": lambda i: jnp.triu_indices_from(i),
+        "ravel_multi_index": lambda i: jnp.ravel_multi_index((i, i), (5, 7), mode="clip"),
+        "unravel_index": lambda i: jnp.unravel_index(i % 24, (4, 6)), "digitize": lambda i: jnp.digitize(i, jnp.array([-5, 0, 5])),
+        "isin": lambda i: jnp.isin(i, jnp.array([1, 2, 3])), "union1d": lambda i: jnp.union1d(i, i + 1, size=50),
+        "intersect1d": lambda i: jnp.intersect1d(i, i + 1, size=24), "setdiff1d": lambda i: jnp.setdiff1d(i, i + 1, size=24),
+        "setxor1d": lambda i: jnp.setxor1d(i, i + 1, size=48), "unique_all": lambda i: jnp.unique_all(i, size=24),
+        "unique_counts": lambda i: jnp.unique_counts(i, size=24), "unique_inverse": lambda i: jnp.unique_inverse(i, size=24),
+        "unique_values": lambda i: jnp.unique_values(i, size=24), "lexsort": lambda i: jnp.lexsort((i[0], i[1])),
+        "divmod": lambda i: jnp.divmod(i, 7), "histogram2d": lambda i: jnp.histogram2d(i[0], i[1], 3)[0],
+        "histogram_bin_edges": lambda i: jnp.histogram_bin_edges(i, 5), "histogramdd": lambda i: jnp.histogramdd(i.T[:, :2], 3)[0],
+        "packbits": lambda i: jnp.packbits(i > 0), "unpackbits": lambda i: jnp.unpackbits(i.astype(jnp.uint8)),
+        "true_divide": lambda i: jnp.true_divide(i, 3), "size": lambda i: i + jnp.size(i), "ndim": lambda i: i + jnp.ndim(i),
+        "shape": lambda i: i + jnp.shape(i)[1]}, grad=False, f64=False),
+]
