@@ -56,6 +56,7 @@ struct kjx_program {
 	struct kjx_facts facts;
 	struct kjx_slot *inputs, *outputs;
 	bool small;
+	void *listener;			/* the embedder's */
 	/* the rest is private to program.c */
 	struct kjx_account *account;
 	u64 charged, frame_bytes;

@@ -7,6 +7,7 @@
  *	program.c	programs on the caller's memory
  *	buffer.c	typed buffers, calls on them
  *	text.c		JSON to buffers and back
+ *	trace.c		what programs print
  *	registry.c	loaded libraries, and the three functions of the text interface
  */
 #ifndef KJX_CAPI_H
@@ -39,6 +40,17 @@ __attribute__((format(printf, 2, 3))) int kjx_fail(int status, const char *forma
 
 /** kjx_read_file - @path's bytes, 64-byte aligned, to be freed with free(). Return: 0 or -errno, with kjx_fail() called */
 int kjx_read_file(const char *path, void **bytes, size_t *n);
+
+/** struct kjx_listening - a run of a program; the listener may be NULL */
+struct kjx_listening {
+	struct kjx_listener *listener;
+	u64 run;
+};
+
+/* trace.c: a run begins; its kjx_run.ask, with that as data; the program is closed */
+void kjx_listen_begin(struct kjx_listening *at, const struct kjx_program *program);
+enum kjx_status kjx_listen(void *data, const struct kjx_vm *vm);
+void kjx_listener_free(struct kjx_program *program);
 
 const char *kjx_dtype_name(u32 dtype);
 struct kjax_buffer *kjx_buffer_of(u32 dtype, u32 lanes, u32 rank, const u64 *dims);

@@ -28,7 +28,7 @@ static bool take_struct(void *ours, size_t size, const void *theirs)
 int kjax_program_open(const void *image, size_t bytes, const struct kjax_options *options, struct kjax_program **program)
 {
 	struct kjax_options wanted;
-	struct kjx_limits limits = { 0 };
+	struct kjx_limits limits = { .no_calls = 1 };
 	struct kjx_facts facts;
 	enum kjx_status status;
 	char text[512] = "";
@@ -64,6 +64,8 @@ int kjax_program_load(const char *path, const struct kjax_options *options, stru
 
 void kjax_program_close(struct kjax_program *program)
 {
+	if (program)
+		kjx_listener_free(kjx_inner(program));
 	kjx_program_close(kjx_inner(program));
 }
 
@@ -146,6 +148,7 @@ int kjax_program_run(struct kjax_program *program, const void *const *inputs, vo
 	struct kjx_program *p = kjx_inner(program);
 	u64 n_in = p->facts.n_inputs, n_out = p->facts.n_outputs;
 	struct kjx_run run = { .fuel = ~0ull, .threads = 1 };
+	struct kjx_listening listening;
 	enum kjx_status status = KJX_OK;
 	struct kjx_frame *frame;
 	struct kjax_run wanted;
@@ -168,6 +171,11 @@ int kjax_program_run(struct kjax_program *program, const void *const *inputs, vo
 			status = KJX_BAD_CALL;
 		else
 			join_aliases(p, frame->inputs + lane * n_in, frame->outputs + lane * n_out);
+	}
+	if (status == KJX_OK && p->facts.n_traces) {
+		kjx_listen_begin(&listening, p);
+		run.ask = kjx_listen;
+		run.ask_data = &listening;
 	}
 	if (status == KJX_OK)
 		status = kjx_execute(frame, &run);

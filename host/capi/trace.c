@@ -24,7 +24,7 @@ _Static_assert(offsetof(struct kjax_record, values) == offsetof(struct kjx_recor
 _Static_assert(sizeof(struct kjax_record_value) == sizeof(struct kjx_record_value), "one layout");
 _Static_assert(offsetof(struct kjax_record_value, bytes) == offsetof(struct kjx_record_value, bytes), "one layout");
 
-static void stop_listening(struct kjx_program *program)
+void kjx_listener_free(struct kjx_program *program)
 {
 	struct kjx_listener *l = program->listener;
 
@@ -36,17 +36,12 @@ static void stop_listening(struct kjx_program *program)
 	free(l);
 }
 
-void kjx_listener_free(struct kjx_program *program)
-{
-	stop_listening(program);
-}
-
 int kjax_program_listen(struct kjax_program *program, uint64_t bytes)
 {
 	struct kjx_program *p = kjx_inner(program);
 	struct kjx_listener *l;
 
-	stop_listening(p);
+	kjx_listener_free(p);
 	if (!bytes || !p->facts.n_traces)
 		return 0;
 	l = bytes <= RING_MOST ? calloc(1, sizeof(*l)) : NULL;
@@ -89,6 +84,7 @@ int kjax_program_read(struct kjax_program *program, void *records, size_t capaci
 {
 	struct kjx_listener *l = kjx_inner(program)->listener;
 	struct kjx_ring_span span;
+	u64 lost;
 	u32 count;
 
 	*bytes = 0;
@@ -102,10 +98,11 @@ int kjax_program_read(struct kjax_program *program, void *records, size_t capaci
 	if (span.bytes[1])
 		memcpy((u8 *)records + span.bytes[0], span.at[1], span.bytes[1]);
 	kjx_ring_skip(&l->ring, *bytes);
-	if (dropped)
-		*dropped = l->ring.dropped;
+	lost = l->ring.dropped;
 	count = kjx_ring_next(&l->ring);
 	pthread_mutex_unlock(&l->lock);
+	if (dropped)
+		*dropped = lost;
 	if (!*bytes && count)
 		return kjx_fail(KJX_TOO_LARGE, "the next record has %u bytes, the capacity is %zu", count, capacity);
 	return 0;

@@ -56,7 +56,7 @@ static int take_result(const struct kjx_value *v, u8 *at, PyObject *result, u32 
 		PyErr_Format(PyExc_TypeError, "result %u of a callback has another type or shape than was declared", number);
 		return -1;
 	}
-	array = (PyArrayObject *)PyArray_FROM_OF(result, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_NOTSWAPPED);
+	array = (PyArrayObject *)PyArray_FROM_OF(result, NPY_ARRAY_C_CONTIGUOUS);
 	if (!array)
 		return -1;
 	if (at)

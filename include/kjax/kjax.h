@@ -172,6 +172,57 @@ KJAX_API int kjax_program_output(const struct kjax_program *program, uint32_t nu
 KJAX_API int kjax_program_run(struct kjax_program *program, const void *const *inputs, void *const *outputs,
 			      const struct kjax_run *run);
 
+/* ---- what programs print (jax.debug.print) ---- */
+
+/** struct kjax_record - one print; @values times struct kjax_record_value follow
+ * @bytes:	of the record with all that follows, a multiple of 8
+ * @site:	which print of the program it is: position in "sites" of kjax_program_meta(), which has its format
+ * @sequence:	prints before this one, dropped ones included
+ * @run:	number of the run, from 1 on
+ * @time:	CLOCK_MONOTONIC nanoseconds
+ * @lane:	that printed
+ */
+struct kjax_record {
+	uint32_t bytes, site;
+	uint64_t sequence, run, time;
+	uint32_t lane, values;
+};
+
+/** struct kjax_record_value - uint64_t dims[@rank] follow, then @bytes of data in C order, then zeros up to a multiple of 8
+ * @dtype:	number of the element type (docs/spec/program.md)
+ */
+struct kjax_record_value {
+	uint32_t dtype, rank;
+	uint64_t bytes;
+};
+
+/** kjax_program_listen - keep what the program prints from now on
+ * @bytes:	of the ring that keeps it; 0: stop keeping. What was kept before is lost.
+ * No run of it may be going on. Runs never wait: what does not fit is dropped and counted. Without a listener prints
+ * are left out.
+ */
+KJAX_API int kjax_program_listen(struct kjax_program *program, uint64_t bytes);
+
+/** kjax_program_read - take whole records out, oldest first
+ * @records, @capacity: where to, 8-byte aligned; next = (char *)record + record->bytes
+ * @bytes:	bytes written; 0 when there is nothing to read
+ * @dropped:	records lost since kjax_program_listen(), may be NULL
+ * Return: 80 (too_large) when @capacity does not hold the next record. Any thread, also while runs go on.
+ */
+KJAX_API int kjax_program_read(struct kjax_program *program, void *records, size_t capacity, size_t *bytes,
+			       uint64_t *dropped);
+
+/** kjax_record_value - value @number of a record; NULL when there are fewer */
+KJAX_API const struct kjax_record_value *kjax_record_value(const struct kjax_record *record, uint32_t number);
+
+/** kjax_record_text - JSON list of a record's values, to be freed with free(); NULL on failure (a type without text) */
+KJAX_API char *kjax_record_text(const struct kjax_record *record);
+
+/** kjax_program_meta - the program's META: JSON, UTF-8, not NUL-terminated, valid as long as the program; NULL: none.
+ * It is what the program's author wrote: nothing was verified.
+ */
+KJAX_API const char *kjax_program_meta(const struct kjax_program *program, size_t *bytes);
+
 /* ---- buffers: memory with a type ---- */
 
 /** kjax_buffer_new - zeroed, 64-byte aligned; NULL for an unknown dtype or no memory */

@@ -20,7 +20,9 @@ class Callback:
     """A Python function that programs of this process call, with the types of its results."""
 
     def __init__(self, function, results):
-        self.function, self.results = function, results
+        import jax
+
+        self.function, self.results, self.x64 = function, results, bool(jax.config.jax_enable_x64)
         self.number = next(_numbers)
         _live[self.number] = self
 
@@ -28,9 +30,10 @@ class Callback:
         """The flat list of results for a flat sequence of NumPy arrays, which the function gets as JAX arrays."""
         import jax
         import numpy as np
+        from jax._src import config
 
         cpu = jax.local_devices(backend="cpu")[0]
-        with jax.default_device(cpu):
+        with jax.default_device(cpu), config.enable_x64(self.x64):  # as when it was traced
             found = [np.asarray(x) for x in self.function(*jax.device_put(list(arrays), cpu))]
         if len(found) != len(self.results):
             raise TypeError(f"the callback returned {len(found)} arrays, {len(self.results)} were declared")

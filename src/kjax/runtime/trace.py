@@ -91,7 +91,9 @@ class Host:
     """
 
     def __init__(self, sites=(), callbacks=None):
-        self.sites, self.callbacks = list(sites), dict(callbacks or {})
+        known = isinstance(sites, (list, tuple))
+        self.sites = [s if isinstance(s, dict) and "kind" in s else {"kind": "unknown"} for s in sites] if known else []
+        self.callbacks = dict(callbacks or {})
 
     @classmethod
     def of(cls, image, callbacks=None):
@@ -99,8 +101,8 @@ class Host:
         try:
             sites = meta(image).get("sites")
         except (VerifyError, ValueError, AttributeError):
-            sites = None
-        return cls(sites if isinstance(sites, list) else (), callbacks)
+            sites = ()
+        return cls(sites or (), callbacks)
 
     def missing(self):
         """"jax.pure_callback(f) at file:line" of every function that this process does not have."""
