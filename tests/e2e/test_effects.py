@@ -359,3 +359,29 @@ def test_named_scope_and_compile_time_evaluation():
     text, out = printed(kjax.jit(f), X)
     np.testing.assert_array_equal(out, X * np.array([0, 1, 4], np.float32))
     assert text == f"{X * np.array([0, 1, 4], np.float32)}\n"
+
+
+def test_callbacks_on_lanes():
+    """Each lane calls for itself, some of them from other threads; the first exception is the caller's."""
+    def f(x):
+        def step(i, c):
+            c = jax.pure_callback(lambda y: np.asarray(y) + 1, jax.ShapeDtypeStruct(c.shape, c.dtype), c)
+            return (c + jax.lax.psum(c, "i") * 0) @ jnp.eye(c.shape[-1])
+
+        return jax.lax.fori_loop(0, 5, step, x)
+
+    def one_fails(x):
+        def picky(y):
+            if y.max() > 9000:
+                raise KeyError("a lane's")
+            return np.asarray(y)
+
+        return jax.lax.psum(jax.pure_callback(picky, jax.ShapeDtypeStruct(x.shape, x.dtype), x), "i")
+
+    rows = np.arange(4 * 50 * 50, dtype=np.float32).reshape(4, 50, 50)
+    np.testing.assert_array_equal(kjax.execute_jax_transformation("pmap", f, (rows,), axis_name="i"), rows + 5)
+    for _ in range(2):
+        with pytest.raises(KeyError, match="a lane's"):
+            kjax.execute_jax_transformation("pmap", one_fails, (rows,), axis_name="i")
+        np.testing.assert_array_equal(
+            kjax.execute_jax_transformation("pmap", one_fails, (rows * 0,), axis_name="i"), rows * 0)
