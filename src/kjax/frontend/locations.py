@@ -11,14 +11,17 @@ from jaxlib.mlir import ir
 from kjax.ir.graph import Source
 
 
-def _jax_folders():
+def _not_the_users():
+    """Folders of JAX, and of what calls it for us."""
     import jax
     import jaxlib
 
-    return tuple(os.path.dirname(os.path.abspath(m.__file__)) + os.sep for m in (jax, jaxlib))
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    folders = [os.path.dirname(os.path.abspath(m.__file__)) for m in (jax, jaxlib)]
+    return tuple(folder + os.sep for folder in [*folders, os.path.join(own, "frontend"), os.path.join(own, "api")])
 
 
-_JAX = _jax_folders()
+_OTHERS = _not_the_users()
 
 
 def frames(location):
@@ -49,6 +52,6 @@ def source_of(location, prefix=""):
     name = _name(location).rstrip(":")
     name = f"{prefix}/{name}" if prefix and name and not name.startswith(prefix) else name or prefix
     for file, line in frames(location):
-        if not file.startswith(_JAX) and not file.startswith("<"):
+        if not file.startswith(_OTHERS) and not file.startswith("<"):
             return Source("<module>" if file == "-" else file, line, name)
     return Source("", 0, name)
