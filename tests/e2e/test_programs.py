@@ -7,6 +7,7 @@ import pytest
 from jax import lax
 
 import kjax
+from kjax.bytecode.disassembler import disassemble
 
 RNG = np.random.default_rng(7)
 
@@ -147,3 +148,47 @@ def test_bodies_may_use_constants():
 
     x = f32(40, 3)
     close(kjax.compile(smooth_max, x)(x), jax.jit(smooth_max)(x))
+
+
+def test_a_nest_that_is_split_keeps_what_its_later_part_reads():
+    def body(x, y):
+        v = [y]
+        for _ in range(68):  # alive all at once: more than one nest's registers
+            v.append(v[-1] * x)
+        new, total = v[1] * 0.5, v[-1]
+        for u in v[-2::-1]:
+            total = u + total
+        return new, total * 0.01 + x  # the first may take the place of x only after this
+
+    x = np.linspace(0.1, 0.5, 1000, dtype=np.float32)
+    y = x[::-1].copy()
+    want = jax.jit(body)(x, y)
+    close(kjax.compile(body, x, y, donate_argnums=(0, 1))(x, y), want)
+
+    def loop(x, y):
+        return lax.fori_loop(0, 3, lambda i, c: body(*c), (x, y))
+
+    close(kjax.compile(loop, x, y)(x, y), jax.jit(loop)(x, y))
+
+
+def test_elementwise_results_take_the_place_of_what_dies():
+    def f(x):
+        for _ in range(4):
+            x = jnp.sort(jnp.sin(jnp.sort(x)))
+        return x
+
+    x = f32(1000)
+    program = kjax.compile(f, x)
+    close(program(x), jax.jit(f)(x))
+    assert disassemble(program.image).arena <= 2 * 4096
+
+
+def test_a_temporary_does_not_take_the_place_of_a_loops_next_state():
+    def f(x):
+        return lax.fori_loop(0, 5, lambda i, c: jnp.sort(c * 2)[::-1] + 1, x)
+
+    x = f32(100)
+    program = kjax.compile(f, x)
+    close(program(x), jax.jit(f)(x))
+    inside = program.as_text().partition("while")[2]
+    assert "regs 1" not in inside, "the state is copied to its place"

@@ -13,6 +13,7 @@ import numpy as np
 from kjax.compiler import control, data, linalg, products
 from kjax.compiler.body import Body, Register, RegisterPressure, finish, outer_scalars
 from kjax.compiler.fuse import VIEWS, Cluster, free_values, partition
+from kjax.compiler.neutral import neutral
 from kjax.compiler.nest import Operands, map_nest, reduce_nest
 from kjax.compiler.views import Buffer, View, apart, dense
 from kjax.errors import UnsupportedOpError
@@ -98,7 +99,9 @@ class RegionLowering:
         self.users = _users(region)
         self.hints = {}
         self.parts = {}  # value -> views of the components that it would hold, were it in memory
+        self.wanted = set()  # memory that hints of this region and of those around it are about
         self.current = None
+        self.later = frozenset()  # operations of the current node that further instructions will compute
         self.finished = False
         for value in region.arguments:
             if value in env:
@@ -120,8 +123,8 @@ class RegionLowering:
     def pending(self, value, asking):
         """Whether something still to be emitted reads ``value`` of this region.
 
-        The node that region ``asking`` is emitting is no obstacle to itself; a loop that encloses ``asking`` is: its next
-        iteration reads again what the last one read.
+        The instruction that region ``asking`` is emitting is no obstacle to itself; a loop that encloses ``asking`` is:
+        its next iteration reads again what the last one read.
         """
         if self.finished:
             return False
@@ -129,7 +132,7 @@ class RegionLowering:
             if user is _RESULT:
                 return True
             node = self.node_of[user]
-            if not node.emitted and not (node is self.current and asking is self):
+            if not node.emitted and not (node is self.current and asking is self and user not in self.later):
                 return True
         return False
 
@@ -147,9 +150,9 @@ class RegionLowering:
     def donated(self, owner):
         return owner.index in self.program.donated
 
-    def destination(self, value, reads=()):
-        """Where the current node shall write ``value``: (view). ``reads``: views that the same instruction reads,
-        which must be either elsewhere or exactly there."""
+    def destination(self, value, reads=(), *, over=()):
+        """Where the current instruction shall write ``value``. ``reads``: views that it reads, which must be either
+        elsewhere or exactly there; ``over``: those of them that may be overwritten when nothing else needs them."""
         hint = self.hints.get(value)
         if hint is not None:
             owner = hint.view.buffer.owner
@@ -157,7 +160,14 @@ class RegionLowering:
             if not clash and hint.exclusive:
                 return hint.view
             if not clash and self.may_overwrite(owner):
-                return self.take(hint.view)
+                return hint.view
+        for view in over:
+            if view.buffer is None or (view.dtype, view.shape) != (value.dtype, value.shape) or not view.is_dense:
+                continue
+            owner = view.buffer.owner
+            if (owner.storage == "arena" and owner not in self.wanted and self.may_overwrite(owner) and
+                    all(r.buffer is None or r.buffer.owner is not owner or r.same_place(view) for r in reads)):
+                return view
         return self.fresh(value.type)
 
     def fresh(self, type):
@@ -232,8 +242,11 @@ class RegionLowering:
                 own = self.parent is None and target.buffer.root is None  # a loop's state may lie in an output, too
                 self.hints[value] = Hint(target, own)
         self.spread_hints()
+        self.wanted = {hint.view.buffer.owner for hint in self.hints.values()}
+        if self.parent is not None:
+            self.wanted |= self.parent.wanted
         for node in self.nodes:
-            self.current = node
+            self.current, self.later = node, frozenset()
             if isinstance(node, Cluster):
                 self.cluster(node)
             else:
@@ -308,23 +321,26 @@ class RegionLowering:
 
     def emit_apart(self, node):
         """A cluster that one nest cannot hold: its parts one after the other, the reductions each alone."""
-        self.emit_maps(node.maps)
-        for op in node.reduces:
+        self.emit_maps(node.maps, {*node.reduces, *node.posts})
+        for k, op in enumerate(node.reduces):
+            self.later = {*node.reduces[k + 1:], *node.posts}
             self.emit_reduce(Cluster([op], node.first, node.last, shape=node.shape, kept=node.kept, reduces=[op]))
         self.emit_maps(node.posts)
 
-    def emit_maps(self, members):
-        """One nest for elementwise ``members`` of one shape, or several when one cannot hold them."""
+    def emit_maps(self, members, later=frozenset()):
+        """One nest for elementwise ``members`` of one shape, or several when one cannot hold them. ``later``: operations
+        of the node that come after them."""
         if not members:
             return
+        self.later = later
         try:
             instruction, places = self.map_instruction(members)
         except RegisterPressure:
             if len(members) == 1:
                 raise
             half = len(members) // 2
-            self.emit_maps(members[:half])
-            self.emit_maps(members[half:])
+            self.emit_maps(members[:half], {*later, *members[half:]})
+            self.emit_maps(members[half:], later)
             return
         self.program.emit(instruction)
         for value, place in places:
@@ -356,7 +372,7 @@ class RegionLowering:
         places = []
         for op in members:
             if self.needed(op.result, inside):
-                places.append((op.result, self.destination(op.result, views.values())))
+                places.append((op.result, self.destination(op.result, views.values(), over=views.values())))
         for k, (value, place) in enumerate(places):  # two results never share memory
             if not all(apart(place, other) for _, other in places[:k]):
                 places[k] = (value, self.fresh(value.type))
@@ -427,7 +443,7 @@ class RegionLowering:
             k = len(op.operands) // 2
             inits = op.operands[k:]
             combined = accumulators[at:at + k]
-            if not self.neutral(op):
+            if not neutral(op):
                 combined = third.region(op.regions[0], [outer(v) for v in inits] + combined, outer)
             final.update(zip(op.results, combined))
             at += k
@@ -467,25 +483,6 @@ class RegionLowering:
         """View of a scalar from around or inside (then it is a constant) a scalar region."""
         view = self.env.get(value)
         return view if view is not None else self.program.constant(value.op.attributes["value"])
-
-    def neutral(self, op):
-        """Whether a reduction's initial value changes nothing (then it need not be combined)."""
-        if len(op.operands) != 2 or len(op.regions[0].ops) != 1:
-            return False
-        init = op.operands[1].op
-        if init is None or init.name != "constant":
-            return False
-        info = op.operands[1].type.info
-        if op.operands[1].type.rank or not info.is_native or info.is_complex:
-            return False
-        kind, value = op.regions[0].ops[0].name, np.asarray(init.attributes["value"]).item()
-        if info.kind == "bool":
-            return {"or": False, "and": True, "max": False, "min": True}.get(kind) is value
-        if info.is_float:  # not add: 0 + -0 is 0
-            return {"max": -np.inf, "min": np.inf, "mul": 1.0}.get(kind) == value
-        bounds = np.iinfo(info.numpy)
-        ones = bounds.max if info.kind == "uint" else -1
-        return {"add": 0, "mul": 1, "or": 0, "xor": 0, "and": ones, "max": bounds.min, "min": bounds.max}.get(kind) == value
 
 
 def _users(region):
