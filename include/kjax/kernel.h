@@ -15,6 +15,9 @@
  *	kjax_program_execute(program, inputs, 1, outputs, 1, NULL);
  *	kjax_program_release(program);
  *
+ * What a program prints (jax.debug.print) stays in a ring that user space reads from a file descriptor of the program
+ * (KJAX_IOC_TRACE); with the module parameter trace_log it goes to the kernel's log as well.
+ *
  * Functions that return int return 0 or a negative errno; those that return a pointer, an ERR_PTR(). The errnos
  * are those of include/uapi/linux/kjax.h.
  */

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 import subprocess
 import sys
 
@@ -168,6 +169,26 @@ def test_lanes_print_their_parts():
     text, out = printed(lambda: kjax.execute_jax_transformation("pmap", f, (rows,), axis_name="i"))
     assert sorted(text.splitlines()) == [f"lane {k}: [{k}.]" for k in range(4)]
     np.testing.assert_array_equal(out, np.full((4, 1), 6, np.float32))
+
+
+def test_the_command_prints(tmp_path):
+    from click.testing import CliRunner
+
+    from kjax.cli import main
+
+    kjax.compile(lambda x: (jax.debug.print("x is {}", x[0]), x)[1], X).save(tmp_path / "f.kjx")
+    np.save(tmp_path / "x.npy", X)
+    words = ["run", str(tmp_path / "f.kjx"), str(tmp_path / "x.npy")]
+    assert "x is 0.5" in CliRunner().invoke(main, words).output
+    code = "import sys; from kjax.cli import main; main(sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", code, *words, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["[0]"] == X.tolist() and "x is 0.5" in done.stderr
+
+
+def test_accelerators_do_not_print():
+    program = kjax.compile(lambda x: (jax.debug.print("{}", x), x)[1], X)
+    with pytest.raises(kjax.DeviceError, match=r"jax.debug.print\(\) at .*test_effects.py:\d+.*compile it without"):
+        kjax.execute_jax_program(program, X, device="pjrt:cpu:0")
 
 
 # -- callbacks -----------------------------------------------------------------------------------------------------

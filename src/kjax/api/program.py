@@ -12,7 +12,7 @@ from kjax.api import environments
 from kjax.api.signature import Leaf, Signature
 from kjax.bytecode.outline import outline
 from kjax.errors import DeviceError, KjaxError
-from kjax.runtime.trace import Host
+from kjax.runtime.trace import Host, describe
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,9 @@ def on_accelerator(program, arrays, device):
     if not program.stablehlo:
         raise DeviceError(f"program {program.name!r} carries no StableHLO, so no accelerator can run it; "
                           "compile it again without strip=True")
+    if sites := program._host.sites:
+        raise DeviceError(f"program {program.name!r} has {', '.join(map(describe, sites))}: on an accelerator nobody prints or "
+                          "calls Python for it; run it in an environment, or compile it without")
     return frontend.run_on(program.stablehlo, arrays, device)
 
 

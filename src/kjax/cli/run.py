@@ -1,5 +1,7 @@
 """kjax run: a .kjx on arrays from .npy files."""
 
+import contextlib
+import sys
 from pathlib import Path
 
 import click
@@ -33,7 +35,8 @@ def command(program, inputs, environment, output, random, deadline, fuel, as_jso
         raise TypeError(f"the program takes {len(leaves)} arrays ({', '.join(f'{x.path}: {x}' for x in leaves)}), "
                         f"got {len(arrays)}")
     arrays = [loaded.signature.convert(a, leaf) for a, leaf in zip(arrays, leaves)]
-    results = loaded.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel)
+    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):  # what the program prints is not the JSON
+        results = loaded.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel)
     if output:
         np.savez(output, *results)
     data = {f"[{k}]": r.tolist() if as_json else r for k, r in enumerate(results)}
