@@ -9,6 +9,7 @@
  * With KJAX_LOAD_TRACE_LOG, or the module parameter trace_log, each record also goes to the kernel's log, rate limited, its
  * numbers written in decimal with integer arithmetic only.
  */
+#include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
