@@ -32,7 +32,8 @@ static enum kjx_status verify_fields(struct kjx_verifier *v, const struct kjx_li
 			return kjx_refuse(v, KJX_TOO_LARGE, "size %u is %u, the limit is %u", i, sizes[i], most);
 	}
 	if (l->kind == KJX_LINALG_REFLECTOR_PRODUCT && (l->n > l->m || l->k > l->n))
-		return kjx_refuse(v, KJX_BAD_RANK, "%u reflectors of %u elements have no product of %u columns", l->k, l->m, l->n);
+		return kjx_refuse(v, KJX_BAD_RANK, "%u reflectors of %u elements have no product of %u columns", l->k, l->m,
+				  l->n);
 	if (l->kind == KJX_LINALG_REFLECTOR_APPLY && l->k > l->m)
 		return kjx_refuse(v, KJX_BAD_RANK, "%u reflectors of %u elements", l->k, l->m);
 	return KJX_OK;

@@ -1,9 +1,9 @@
-"""jnp.linalg, jax.scipy.linalg and jax.lax.linalg; signs and phases that a factorization leaves open are multiplied out."""
+"""jnp.linalg, jax.scipy.linalg, jax.lax.linalg; signs that a factorization leaves open are multiplied out."""
 
 import functools
 
-import jax
 import jax.numpy as jnp
+import jax.scipy.linalg as jsl
 from jax import lax
 from table import rows
 
@@ -44,42 +44,70 @@ def raw(a):
     return h.T, taus
 
 
+def cholesky_update(a):
+    return lax.linalg.cholesky_update(jnp.linalg.cholesky(a).T, a[0])
+
+
+def eigh_tridiagonal(a):
+    w, v = jsl.eigh_tridiagonal(jnp.diag(a), jnp.diag(a, 1))
+    return w, rebuilt(w, v)
+
+
+def tridiagonal_solve(dl, d, du, b):
+    return lax.linalg.tridiagonal_solve(dl.at[0].set(0), d + 5, du.at[-1].set(0), b)
+
+
+def pivoted_qr(a):
+    q, r, p = jsl.qr(a, pivoting=True)
+    return q @ r, p
+
+
 ROWS = [
     *rows("linalg", "s:4", "cholesky inv det slogdet".split(), grad=False, tolerance=2e-4),
     *rows("linalg", "s:4", ["eigvalsh", ("eigh", lambda a: rebuilt(*jnp.linalg.eigh(a)))], tolerance=2e-4),
-    *rows("linalg", "x:5,3", ["pinv", "svdvals", ("svd", lambda a: usv(*jnp.linalg.svd(a, full_matrices=False))),
-                              ("nuclear_norm", lambda a: jnp.linalg.norm(a, ord="nuc")), ("norm_2", lambda a: jnp.linalg.norm(a, ord=2))],
-          tolerance=2e-4),
+    *rows("linalg", "x:5,3", ["pinv", "svdvals",
+                              ("svd", lambda a: usv(*jnp.linalg.svd(a, full_matrices=False))),
+                              ("nuclear_norm", lambda a: jnp.linalg.norm(a, ord="nuc")),
+                              ("norm_2", lambda a: jnp.linalg.norm(a, ord=2)),
+                              ("qr_grad", lambda a: jnp.abs(jnp.linalg.qr(a)[0])),
+                              ("qr_complete", lambda a: product(*jnp.linalg.qr(a, "complete")))], tolerance=2e-4),
+    *rows("linalg", "x:5,3", [("qr_raw", lambda a: [jnp.abs(x) for x in jnp.linalg.qr(a, "raw")]),
+                              ("qr_r", lambda a: jnp.abs(jnp.linalg.qr(a, "r")))], grad=False, tolerance=2e-4),
     *rows("linalg", "x:3,5", [("svd_wide", lambda a: usv(*jnp.linalg.svd(a)))], grad=False, tolerance=2e-4),
-    *rows("linalg", "c:4,4", [("svd_complex", lambda a: usv(*jnp.linalg.svd(a))), ("eigh_complex", lambda a: rebuilt(*jnp.linalg.eigh(a))),
-                              ("eig_complex", lambda a: eigen_pairs(a, *jnp.linalg.eig(a)))], grad=False, tolerance=2e-4),
-    *rows("linalg", "m:4", ["matrix_rank", "cond", ("lstsq", lambda a: jnp.linalg.lstsq(a, a[:, 0])[0]),
-                            ("eig", lambda a: eigen_pairs(a, *jnp.linalg.eig(a))), ("eigvals", lambda a: in_order(jnp.linalg.eigvals(a))),
-                            ("multi_dot", lambda a: jnp.linalg.multi_dot([a, a, a[:, :2]])),
-                            ("tensorinv", lambda a: jnp.linalg.tensorinv(a.reshape(2, 2, 4)))], grad=False, tolerance=5e-4),
-    *rows("linalg", "x:5,3", [("qr_grad", lambda a: jnp.abs(jnp.linalg.qr(a)[0])), ("qr_complete", lambda a: product(*jnp.linalg.qr(a, "complete")))],
-          tolerance=2e-4),
-    *rows("linalg", "x:5,3", [("qr_raw", lambda a: [jnp.abs(x) for x in jnp.linalg.qr(a, "raw")]), ("qr_r", lambda a: jnp.abs(jnp.linalg.qr(a, "r")))],
+    *rows("linalg", "c:4,4", [("svd_complex", lambda a: usv(*jnp.linalg.svd(a))),
+                              ("eigh_complex", lambda a: rebuilt(*jnp.linalg.eigh(a))),
+                              ("eig_complex", lambda a: eigen_pairs(a, *jnp.linalg.eig(a)))],
           grad=False, tolerance=2e-4),
-    *rows("jsl", "m:4", [("schur", lambda a: congruent(*jax.scipy.linalg.schur(a))), ("hessenberg", lambda a: congruent(*jax.scipy.linalg.hessenberg(a, calc_q=True))),
-                         ("rsf2csf", lambda a: congruent(*jax.scipy.linalg.rsf2csf(*jax.scipy.linalg.schur(a)))), "polar", "lu", "expm",
-                         ("funm", lambda a: jax.scipy.linalg.funm(a, jnp.cos)), ("expm_frechet", lambda a: jax.scipy.linalg.expm_frechet(a * 0.1, a)),
-                         ("pivoted_qr", lambda a: (lambda q, r, p: (q @ r, p))(*jax.scipy.linalg.qr(a, pivoting=True))),
-                         ("solve_sylvester", lambda a: jax.scipy.linalg.solve_sylvester(a, a.T @ a, a)), ("block_diag", lambda a: jax.scipy.linalg.block_diag(a, a)),
-                         ("toeplitz", lambda a: jax.scipy.linalg.toeplitz(a[0]))], grad=False, tolerance=5e-4),
-    *rows("jsl", "s:4", ["sqrtm", ("eigh_tridiagonal", lambda a: (lambda w, v: (w, rebuilt(w, v)))(*jax.scipy.linalg.eigh_tridiagonal(jnp.diag(a), jnp.diag(a, 1)))),
-                         ("tridiagonal", lambda a: lax.linalg.tridiagonal(a)[1]), ("symmetric_product", lambda a: lax.linalg.symmetric_product(a, a))],
-          grad=False, tolerance=5e-4),
-    *rows("jsl", "s:4", [("cholesky_update", lambda a: lax.linalg.cholesky_update(jnp.linalg.cholesky(a).T, a[0]))], grad=False, vmap=False, tolerance=5e-4),
-    *rows("jsl", "x:4 p:4 x:4 x:4,2", [("tridiagonal_solve", lambda dl, d, du, b: lax.linalg.tridiagonal_solve(dl.at[0].set(0), d + 5, du.at[-1].set(0), b))],
-          grad=False, tolerance=5e-4),
-    *rows("jsl", "x:5,3", [("ormqr", lambda a: lax.linalg.ormqr(*raw(a), jnp.arange(10, dtype=a.dtype).reshape(2, 5), left=False, transpose=True))],
-          grad=False, tolerance=5e-4),
-    *rows("linalg", "m:4", [("solve", lambda a: jnp.linalg.solve(a, a[:, :2])), ("inv_grad", jnp.linalg.inv), ("det_grad", jnp.linalg.det),
+    *rows("linalg", "m:4", ["matrix_rank", "cond",
+                            ("lstsq", lambda a: jnp.linalg.lstsq(a, a[:, 0])[0]),
+                            ("eig", lambda a: eigen_pairs(a, *jnp.linalg.eig(a))),
+                            ("eigvals", lambda a: in_order(jnp.linalg.eigvals(a))),
+                            ("multi_dot", lambda a: jnp.linalg.multi_dot([a, a, a[:, :2]])),
+                            ("tensorinv", lambda a: jnp.linalg.tensorinv(a.reshape(2, 2, 4))),
+                            ("solve", lambda a: jnp.linalg.solve(a, a[:, :2])),
+                            ("inv_grad", jnp.linalg.inv), ("det_grad", jnp.linalg.det),
                             ("qr", lambda a: jnp.abs(jnp.linalg.qr(a)[1])),
                             ("matrix_power", lambda a: jnp.linalg.matrix_power(a, 3)),
-                            ("expm", lambda a: jax.scipy.linalg.expm(a * 0.1)),
-                            ("lu", lambda a: jax.scipy.linalg.lu_factor(a)[0])], grad=False, tolerance=5e-4),
-    *rows("jsl", "s:4", [("solve_triangular", lambda a: jax.scipy.linalg.solve_triangular(jnp.tril(a), a[:, :2], lower=True)),
-                         ("cho_solve", lambda a: jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(a), a[:, 0]))], grad=False, tolerance=5e-4),
+                            ("expm", lambda a: jsl.expm(a * 0.1)),
+                            ("lu", lambda a: jsl.lu_factor(a)[0])], grad=False, tolerance=5e-4),
+    *rows("jsl", "m:4", ["polar", "lu", "expm", ("pivoted_qr", pivoted_qr),
+                         ("schur", lambda a: congruent(*jsl.schur(a))),
+                         ("hessenberg", lambda a: congruent(*jsl.hessenberg(a, calc_q=True))),
+                         ("rsf2csf", lambda a: congruent(*jsl.rsf2csf(*jsl.schur(a)))),
+                         ("funm", lambda a: jsl.funm(a, jnp.cos)),
+                         ("expm_frechet", lambda a: jsl.expm_frechet(a * 0.1, a)),
+                         ("solve_sylvester", lambda a: jsl.solve_sylvester(a, a.T @ a, a)),
+                         ("block_diag", lambda a: jsl.block_diag(a, a)),
+                         ("toeplitz", lambda a: jsl.toeplitz(a[0]))], grad=False, tolerance=5e-4),
+    *rows("jsl", "s:4", ["sqrtm", ("eigh_tridiagonal", eigh_tridiagonal),
+                         ("tridiagonal", lambda a: lax.linalg.tridiagonal(a)[1]),
+                         ("symmetric_product", lambda a: lax.linalg.symmetric_product(a, a)),
+                         ("solve_triangular", lambda a: jsl.solve_triangular(jnp.tril(a), a[:, :2], lower=True)),
+                         ("cho_solve", lambda a: jsl.cho_solve(jsl.cho_factor(a), a[:, 0]))],
+          grad=False, tolerance=5e-4),
+    *rows("jsl", "s:4", [("cholesky_update", cholesky_update)], grad=False, vmap=False, tolerance=5e-4),
+    *rows("jsl", "x:4 p:4 x:4 x:4,2", [("tridiagonal_solve", tridiagonal_solve)], grad=False, tolerance=5e-4),
+    *rows("jsl", "x:5,3", [("ormqr", lambda a: lax.linalg.ormqr(*raw(a), jnp.arange(10, dtype=a.dtype).reshape(2, 5),
+                                                                left=False, transpose=True))],
+          grad=False, tolerance=5e-4),
 ]

@@ -1,7 +1,7 @@
 """Calls of LAPACK, as JAX writes them for the CPU: ``custom_call @lapack_sgesdd_ffi`` and the like.
 
 Attributes are LAPACK's letters (uplo, mode, side ...) as numbers. Matrices are declared column-major, by layouts, which
-says that LAPACK sees the matrix that the module means; with other layouts it would see another one, so those are refused.
+says that LAPACK sees the matrix that the module means; with other layouts it would see another, so those are refused.
 ``info`` is 0 or not, which is all that JAX asks; results that LAPACK merely leaves behind are refused when they are used.
 """
 
