@@ -87,7 +87,17 @@ def compare(b, node):
     direction = node.attr("comparison_direction").lower()
     if node.attr("compare_type") == "TOTALORDER" and lhs.type.info.is_float:
         lhs, rhs = total_order(b, lhs), total_order(b, rhs)
+    if lhs.type.info.is_complex and direction not in ("eq", "ne"):
+        return _lexicographic(b, direction, lhs, rhs)
     return b.map(direction, lhs, rhs)
+
+
+def _lexicographic(b, direction, lhs, rhs):
+    """Complex numbers by their real parts; equal ones by their imaginary parts."""
+    (re, im), (other_re, other_im) = ([b.map(part, v) for part in ("real", "imag")] for v in (lhs, rhs))
+    first = b.map(direction[0] + "t", re, other_re)
+    second = b.map("and", b.map("eq", re, other_re), b.map(direction, im, other_im))
+    return b.map("or", first, second)
 
 
 def total_order(b, value):
