@@ -139,8 +139,12 @@ static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const stru
 	for (i = 0; i < p->n_splats; i++) {
 		const struct kjx_splat *splat = &p->splats[i];
 
-		kjx_splat(s->cpu, w->cells[splat->cell], w->cursors[splat->view].at, p->strip,
-			  p->views[splat->view].place.log2_size);
+		if (p->views[splat->view].lanes == KJX_LANES_RUNS)
+			kjx_view_gather(s->cpu, &p->views[splat->view], odometer(w, &p->views[splat->view]),
+					w->cursors[splat->view].at, 0, p->strip, w->cells[splat->cell]);
+		else
+			kjx_splat(s->cpu, w->cells[splat->cell], w->cursors[splat->view].at, p->strip,
+				  p->views[splat->view].place.log2_size);
 	}
 	if (!p->by_rows)
 		clear_counters(p, w);

@@ -168,10 +168,17 @@ static void fix_iota(struct decoder *d, u32 def, const struct kjx_view *v, u32 l
 	fix(d, def, strip);
 }
 
+static bool same_in_every_strip(const struct decoder *d, const struct kjx_view *v)
+{
+	u64 period = kjx_view_period(v);
+
+	return v->lanes == KJX_LANES_SCALAR || (period && !(d->shape.strip % period) && d->shape.strip < d->shape.lanes);
+}
+
 static void load(struct decoder *d, const struct kjx_uop *u, bool post)
 {
 	const struct kjx_view *v = &d->views[u->imm];
-	bool still = v->lanes == KJX_LANES_SCALAR && !v->in_loops && !d->clash[u->imm];
+	bool still = same_in_every_strip(d, v) && !v->in_loops && !d->clash[u->imm];
 	u32 def;
 
 	if (still && d->cell[u->imm] != NONE) {
@@ -185,7 +192,7 @@ static void load(struct decoder *d, const struct kjx_uop *u, bool post)
 	} else if (still) {
 		d->cell[u->imm] = (u16)def;
 		d->ssa.def[def].last = KJX_LIVE_OUT;
-		if (v->place.base == KJX_BASE_CONSTANT) {
+		if (v->place.base == KJX_BASE_CONSTANT && v->lanes == KJX_LANES_SCALAR) {
 			fix_constant(d, def, v);
 		} else {
 			struct kjx_splat *splat = &d->splats[d->plan->n_splats++];

@@ -96,7 +96,7 @@ static u64 short_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane
 	u32 d = v->n_dims - 1u;
 	u64 rows;
 
-	if (v->lanes != KJX_LANES_RUNS || v->dim[d] > SHORT_RUN)
+	if (v->lanes != KJX_LANES_RUNS || (v->dim[d] > SHORT_RUN && v->stride[d - 1]))
 		return 0;
 	if (o->lane != lane)
 		kjx_odometer_seek(v, o, lane);
@@ -104,6 +104,30 @@ static u64 short_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane
 		return 0;
 	rows = kjx_min(n / v->dim[d], v->dim[d - 1] - o->index[d - 1]);
 	return rows < MANY_RUNS ? 0 : rows;
+}
+
+/* the same run of @n elements again and again: @total elements */
+static void repeat(const struct kjx_cpu *cpu, u8 *dst, const u8 *from, s64 stride, u64 n, u64 total, u32 log2)
+{
+	u64 done;
+
+	cpu->move(dst, 1ll << log2, from, stride, n, log2);
+	for (done = n; done < total; done += n) {
+		n = kjx_min(done, total - done);
+		kjx_memcpy(dst + (done << log2), dst, n << log2);
+	}
+}
+
+u64 kjx_view_period(const struct kjx_view *v)
+{
+	u64 period = 1;
+	u32 d;
+
+	if (v->lanes != KJX_LANES_RUNS || v->stride[0])
+		return 0;
+	for (d = 1; d < v->n_dims; d++)
+		period *= v->dim[d];
+	return period;
 }
 
 /* step over @rows runs */
@@ -127,9 +151,13 @@ void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct
 		u64 rows = short_runs(v, o, lane, n), m = rows * v->dim[d], k;
 		s64 offset, stride;
 
-		for (k = 0; rows && k < v->dim[d]; k++)
-			cpu->move(dst + (k << log2), (s64)(v->dim[d] << log2), cursor + o->run + (s64)k * v->stride[d],
-				  v->stride[d - 1], rows, log2);
+		if (rows && !v->stride[d - 1]) {
+			repeat(cpu, dst, cursor + o->run, v->stride[d], v->dim[d], m, log2);
+		} else {
+			for (k = 0; rows && k < v->dim[d]; k++)
+				cpu->move(dst + (k << log2), (s64)(v->dim[d] << log2),
+					  cursor + o->run + (s64)k * v->stride[d], v->stride[d - 1], rows, log2);
+		}
 		if (rows) {
 			skip_runs(v, o, rows);
 		} else {

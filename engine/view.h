@@ -85,6 +85,9 @@ static inline u64 kjx_view_run(const struct kjx_view *v, struct kjx_odometer *o,
 	return left;
 }
 
+/* lanes after which those of a view that repeats itself begin again; 0: it does not */
+u64 kjx_view_period(const struct kjx_view *v);
+
 /* copy lanes between the view and consecutive elements */
 void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct kjx_odometer *o, const u8 *cursor,
 		     u64 lane, u64 n, void *to);

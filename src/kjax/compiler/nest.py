@@ -1,6 +1,6 @@
 """Building one nest instruction: iteration dims, operands and bodies from elementwise operations and reductions."""
 
-from math import prod
+from math import lcm, prod
 
 from kjax.bytecode import program as p
 from kjax.compiler import body as bodies
@@ -71,6 +71,15 @@ def strip_for(uops, registers):
     return max(64, min(limits.MAX_STRIP, 1 << (strip.bit_length() - 1) if strip else 64))
 
 
+def strip_on_periods(strip, dims, strides):
+    """``strip``, or a little less: what repeats along the first dim (a bias over channels) then fills every strip alike."""
+    period = prod(dims[1:])
+    if len(dims) < 2 or not any(s[0] == 0 and any(s) for s in strides):
+        return strip
+    period = lcm(period, 16)
+    return strip - strip % period if strip - strip % period >= strip * 3 // 4 else strip
+
+
 def map_nest(shape, operands, uops, registers, source):
     dims, strides = collapse(shape, [v.strides for v in operands.views])
     if len(dims) > limits.MAX_RANK:
@@ -78,7 +87,7 @@ def map_nest(shape, operands, uops, registers, source):
     if not dims:
         dims, strides = (1,), [(0,)] * len(strides)
     return p.Nest(dims, tuple(access(v, s) for v, s in zip(operands.views, strides)), uops, n_regs=registers,
-                  strip=strip_for(uops, registers), source=source)
+                  strip=strip_on_periods(strip_for(uops, registers), dims, strides), source=source)
 
 
 def reduce_nest(shape, kept, operands, parts, registers, n_acc, source):
