@@ -5,6 +5,8 @@ so it travels in a saved program; of a Python function there is only a number un
 lowering or a program made from it lives.
 """
 
+import contextlib
+import functools
 import itertools
 import json
 import weakref
@@ -32,8 +34,9 @@ class Callback:
         import numpy as np
         from jax._src import config
 
-        cpu = jax.local_devices(backend="cpu")[0]
-        with jax.default_device(cpu), config.enable_x64(self.x64):  # as when it was traced
+        cpu = _cpu()
+        same = bool(config.enable_x64.value) == self.x64
+        with jax.default_device(cpu), contextlib.nullcontext() if same else config.enable_x64(self.x64):  # as it was traced
             found = [np.asarray(x) for x in self.function(*jax.device_put(list(arrays), cpu))]
         if len(found) != len(self.results):
             raise TypeError(f"the callback returned {len(found)} arrays, {len(self.results)} were declared")
@@ -42,6 +45,13 @@ class Callback:
                 raise TypeError(f"result {k} of the callback is {x.dtype.name}[{','.join(map(str, x.shape))}], declared was "
                                 f"{want.dtype.name}[{','.join(map(str, want.shape))}]")
         return found
+
+
+@functools.cache
+def _cpu():
+    import jax
+
+    return jax.local_devices(backend="cpu")[0]
 
 
 def callbacks_of(sites):
