@@ -120,7 +120,7 @@ void kjx_frame_give(struct kjx_program *program, struct kjx_frame *frame);
 /** kjx_execute - run once with the pointers in @frame. Return: KJX_OK or a run-time status */
 enum kjx_status kjx_execute(struct kjx_frame *frame, const struct kjx_run *run);
 
-/** kjx_slice_run - kjx_run(), with the host's part in the traces on the way. Return: anything but KJX_ASKING */
+/** kjx_slice_run - kjx_run(), and the host's part where it ends at a trace. Return: anything but KJX_ASKING */
 enum kjx_status kjx_slice_run(struct kjx_vm *vm, u64 budget, const struct kjx_run *run);
 
 /** kjx_execute_lanes - the same for more than one lane (lanes.c) */

@@ -3,6 +3,7 @@
 import ctypes as c
 import json
 import threading
+import time
 
 import jax
 import jax.numpy as jnp
@@ -173,3 +174,34 @@ def test_64_bit_callbacks_keep_their_types():
         program = kjax.compile(lambda x: jax.pure_callback(lambda y: np.asarray(y) / 3, jax.ShapeDtypeStruct((3,), jnp.float64), x),
                                X.astype(np.float64))
     np.testing.assert_array_equal(program(X.astype(np.float64)), X.astype(np.float64) / 3)
+
+
+def test_endless_printers_end():
+    def f(x):
+        return jax.lax.while_loop(lambda y: y[0] < 1e9, lambda y: (jax.debug.print("{}", y), y * 1.0)[1], x)
+
+    program = kjax.compile(f, X)
+    for host in (None, lambda *asked: ()):  # nobody listens, somebody does
+        engine = _engine.Program(program.image, host=host)
+        with pytest.raises(kjax.DeadlineError, match="deadline"):
+            engine.run([X], deadline=0.2)
+
+    def interrupt(*asked):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _engine.Program(program.image, host=interrupt).run([X])
+
+
+def test_a_slow_callback_does_not_outlive_the_deadline():
+    def slow(x):
+        time.sleep(0.05)
+        return np.asarray(x)
+
+    def f(x):
+        return jax.lax.fori_loop(0, 1000, lambda i, y: jax.pure_callback(slow, jax.ShapeDtypeStruct((3,), jnp.float32), y), x)
+
+    start = time.monotonic()
+    with pytest.raises(kjax.DeadlineError):
+        kjax.compile(f, X)(X, deadline=0.2)
+    assert time.monotonic() - start < 20
