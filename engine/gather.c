@@ -255,3 +255,64 @@ enum kjx_status kjx_scatter_run(struct kjx_slice *s, const struct kjx_gather_pla
 {
 	return kjx_gather_run(s, p);
 }
+
+/* ---- threaded code: one window that is one piece in both tensors ---- */
+
+bool kjx_gather_is_window(const struct kjx_gather_plan *p)
+{
+	return p->one_window && p->n_index <= KJX_CELLS - 2 && (!p->n_window || p->rows);
+}
+
+u64 kjx_window_cost(const struct kjx_gather_plan *p)
+{
+	return p->one_window;
+}
+
+u64 kjx_window_bytes(const struct kjx_gather_plan *p)
+{
+	return (p->n_window ? p->dim[1] : 1) << p->log2_size;
+}
+
+void kjx_window_places(const struct kjx_gather_plan *p, struct kjx_place *places)
+{
+	u32 i;
+
+	places[0] = p->windowed;
+	places[1] = p->plain;
+	for (i = 0; i < p->n_index; i++)
+		places[2 + i] = p->index[i].place;
+}
+
+/* rows of small matrices are a few words */
+static inline void copy(u8 *to, const u8 *from, u64 n)
+{
+	if (n > 64) {
+		kjx_memcpy(to, from, n);
+		return;
+	}
+	for (; n >= 8; n -= 8, to += 8, from += 8)
+		__builtin_memcpy(to, from, 8);
+	for (; n >= 4; n -= 4, to += 4, from += 4)
+		__builtin_memcpy(to, from, 4);
+	for (; n; n--)
+		*to++ = *from++;
+}
+
+const struct kjx_op *kjx_op_window(const struct kjx_op *op, void **cells, struct kjx_slice *s)
+{
+	const struct kjx_gather_plan *p = op->data;
+	u8 *windowed = cells[0];
+	s64 origin = 0;
+	u32 i;
+
+	for (i = 0; i < p->n_index; i++)
+		s->cpu->origins(&origin, &p->index[i].how, cells[2 + i], 0, 1, p->skip, !i);
+	if (origin == KJX_SKIPPED)
+		KJX_NEXT(op, cells, s);
+	windowed += origin;
+	if (p->scatter)
+		copy(windowed, cells[1], op->n);
+	else
+		copy(cells[1], windowed, op->n);
+	KJX_NEXT(op, cells, s);
+}

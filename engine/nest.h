@@ -35,6 +35,9 @@ struct kjx_shape {
 	u64 lanes, rows, red, unit;
 };
 
+#define KJX_LANES_APART 4u	/* threaded code does so few lanes one by one */
+#define KJX_LANE_TABLE 64u	/* and has a table of so many at most where they do not lie side by side */
+
 void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, struct kjx_shape *shape);
 
 /* work units of @n lanes through a body: the call of each routine costs about as much as eight elements */
@@ -95,15 +98,19 @@ struct kjx_acc {
  * @plain:	one accumulator, and the combine body is one binary operation on it and the value
  * @fold:	plain, rows of one kept lane, and there is a routine that folds whole strips; or NULL
  * @quick:	single, and nothing but routines on cells that linking can set
+ * @threaded:	single, and threaded code can do it
+ * @places:	quick or threaded in a while: of each cell
+ * @cell_view:	likewise: the view, plus one, that a cell is filled from
  */
 struct kjx_nest_plan {
 	u8 mode, n_acc, n_kept, n_red;
 	u8 single, quick, plain, n_vary;
-	u8 by_rows, has_link;
+	u8 by_rows, has_link, threaded;
 	u32 strip, n_cells, n_views, zero;
 	u64 lanes, unit, red;
 	u64 cost;			/* of a single strip */
-	const struct kjx_place *places;	/* quick: of each cell */
+	const struct kjx_place *places;
+	const u8 *cell_view;
 	struct kjx_phase map, combine, post;
 	const u64 *loop_dim;
 	const struct kjx_view *views;
@@ -170,6 +177,9 @@ static inline void kjx_nest_quick(struct kjx_slice *s, const struct kjx_nest_pla
 		m->fn(cells[m->dst], cells[m->a], cells[m->b], cells[m->c], n);
 	s->spent += p->cost;
 }
+
+/* make of @m a copy of elements of 1 << @log2 bytes */
+void kjx_copy_micro(const struct kjx_cpu *cpu, struct kjx_micro *m, u32 log2);
 
 /* run a body on @n lanes from @lane on */
 void kjx_phase_run(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_phase *phase,

@@ -272,14 +272,13 @@ static bool in_place(const struct decoder *d, u32 first, u32 at, bool post)
 	return true;
 }
 
-/* make of it a routine that copies elements of a size */
-static void make_copy(const struct decoder *d, struct kjx_micro *m, u32 log2)
+void kjx_copy_micro(const struct kjx_cpu *cpu, struct kjx_micro *m, u32 log2)
 {
 	static const u8 dtype[] = { KJX_DTYPE_I1, KJX_DTYPE_U16, KJX_DTYPE_U32, KJX_DTYPE_I64, KJX_DTYPE_C128 };
 	u32 code = KJX_OP_COPY << KJX_DTYPE_BITS | dtype[log2];
 
-	m->fn = d->b->cpu->uops[code];
-	m->cell = d->b->cpu->cells[code];
+	m->fn = cpu->uops[code];
+	m->cell = cpu->cells[code];
 }
 
 static void dense(struct decoder *d, u32 def, u32 view)
@@ -299,7 +298,7 @@ static void copy_dense(struct decoder *d, struct kjx_micro *m)
 	else
 		m->a = (u16)cell;
 	m->b = m->c = m->a;
-	make_copy(d, m, log2);
+	kjx_copy_micro(d->b->cpu, m, log2);
 }
 
 /* Loads and stores of the phase from @first on: which are only pointers. Stores before loads: they look at the loads. */
@@ -401,7 +400,7 @@ static void decode_phase(struct decoder *d, struct kjx_phase *phase, u32 uop, u3
 			s->def[value].last = KJX_LIVE_OUT;
 		}
 	}
-	if (d->shape.lanes > 1 && phase != &d->plan->combine)
+	if (d->shape.lanes > (d->b->in_while ? KJX_LANES_APART : 1) && phase != &d->plan->combine)
 		kjx_ssa_pairs(s, first);
 	place(d, first, post);
 	if (phase == &d->plan->combine)
@@ -438,19 +437,14 @@ static void entry_cells(struct decoder *d)
 		kjx_ssa_def(&d->ssa, 0, false);
 }
 
-/* a single strip of routines: the place of each cell, so that linking is one plain loop */
-static void make_quick(struct decoder *d)
+/* a single strip: the place of each cell, so that linking is one plain loop, or none (threaded code) */
+static void place_cells(struct decoder *d)
 {
 	struct kjx_nest_plan *plan = d->plan;
-	struct kjx_place *place;
+	struct kjx_place *place = kjx_build(d->b, plan->n_cells * sizeof(*place));
+	u8 *view = kjx_build(d->b, plan->n_cells);
 	u32 i;
 
-	for (i = 0; i < plan->map.n_micro; i++)
-		if (!plan->map.micro[i].fn)
-			return;
-	if (!plan->single || plan->n_splats)
-		return;
-	place = kjx_build(d->b, plan->n_cells * sizeof(*place));
 	for (i = 0; i < plan->n_cells; i++)
 		place[i].base = KJX_BASE_PLAN;
 	for (i = 0; i < plan->n_in_slots; i++)
@@ -461,8 +455,38 @@ static void make_quick(struct decoder *d)
 		place[plan->fixed[i].cell].offset = (const u8 *)plan->fixed[i].data - d->b->plan;
 	for (i = 0; i < plan->map.n_dense; i++)
 		place[plan->map.dense[i].cell] = plan->views[plan->map.dense[i].what].place;
+	for (i = 0; i < plan->n_cells; i++)
+		place[i].log2_size = d->ssa.def[i].log2_size;
+	for (i = 0; i < plan->n_splats; i++)
+		view[plan->splats[i].cell] = (u8)(plan->splats[i].view + 1);
+	for (i = 0; i < plan->map.n_micro; i++)
+		if (!plan->map.micro[i].fn && plan->map.micro[i].c == KJX_MICRO_LOAD)
+			view[plan->map.micro[i].dst] = (u8)(plan->map.micro[i].b + 1);
 	plan->places = place;
-	plan->quick = 1;
+	plan->cell_view = view;
+}
+
+/* may it run as threaded code; as one loop over routines? */
+static void classify(struct decoder *d)
+{
+	struct kjx_nest_plan *plan = d->plan;
+	bool routines = !plan->n_splats;
+	u32 i;
+
+	plan->threaded = plan->single;
+	for (i = 0; i < plan->map.n_micro; i++) {
+		const struct kjx_micro *m = &plan->map.micro[i];
+
+		if (m->fn)
+			continue;
+		routines = false;
+		if (m->c == KJX_MICRO_IOTA32 || m->c == KJX_MICRO_IOTA64 ||
+		    (d->views[m->b].lanes != KJX_LANES_SCALAR && plan->lanes > KJX_LANE_TABLE))
+			plan->threaded = 0;
+	}
+	if (plan->single && (routines || (plan->threaded && d->b->in_while)))
+		place_cells(d);
+	plan->quick = plan->single && routines;
 }
 
 /* where everything lies, now that all is counted */
@@ -516,6 +540,11 @@ static kjx_fold_fn *fold_of(const struct decoder *d)
 void kjx_nest_join(const struct kjx_nest_plan *p, const struct kjx_nest_plan *next)
 {
 	((struct kjx_nest_plan *)p)->joined = next;
+}
+
+bool kjx_nest_is_threaded(const struct kjx_nest_plan *p)
+{
+	return p->threaded;
 }
 
 bool kjx_nest_is_quick(const struct kjx_nest_plan *p)
@@ -576,6 +605,6 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 	if (plan->plain && plan->mode == KJX_NEST_FLAT && plan->unit == 1)
 		plan->fold = fold_of(&d);
 	plan->cost = kjx_strip_cost(plan->lanes, plan->map.weight);
-	make_quick(&d);
+	classify(&d);
 	return plan;
 }

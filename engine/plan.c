@@ -119,9 +119,11 @@ u64 kjx_plan_insn_link(const struct kjx_image *image, const struct kjx_insn *ins
 
 u64 kjx_plan_insn_thread(const struct kjx_image *image, const struct kjx_insn *insn)
 {
-	u64 bytes = sizeof(struct kjx_op) + KJX_CELLS * sizeof(struct kjx_place);
+	u64 bytes = kjx_plan_insn_ops(image, insn) * (sizeof(struct kjx_op) + KJX_CELLS * sizeof(struct kjx_place));
 
-	return kjx_plan_insn_ops(image, insn) * bytes + (insn->opcode == KJX_OPCODE_WHILE ? sizeof(struct kjx_thread) : 0);
+	if (insn->opcode == KJX_OPCODE_NEST)
+		bytes += kjx_nest_tables(image, (const void *)insn);
+	return bytes + (insn->opcode == KJX_OPCODE_WHILE ? sizeof(struct kjx_thread) : 0);
 }
 
 u64 kjx_plan_insn_cost(const struct kjx_image *image, const struct kjx_insn *insn)

@@ -215,7 +215,10 @@ u32 kjx_body_weight(const struct kjx_image *image, u32 first, u32 n);
 struct kjx_nest_plan;
 u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *insn);
 u64 kjx_nest_scratch(const struct kjx_image *image, const struct kjx_nest *insn);
+/* operations of threaded code, and bytes of their tables, at most */
 u64 kjx_nest_ops(const struct kjx_image *image, const struct kjx_nest *insn);
+u64 kjx_nest_tables(const struct kjx_image *image, const struct kjx_nest *insn);
+bool kjx_nest_is_threaded(const struct kjx_nest_plan *p);
 u64 kjx_nest_link_bytes(const struct kjx_image *image, const struct kjx_nest *insn);
 u64 kjx_nest_cost(const struct kjx_image *image, const struct kjx_nest *insn);
 const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct kjx_nest *insn);
@@ -250,6 +253,11 @@ const struct kjx_dot_plan *kjx_dot_build(struct kjx_builder *b, const struct kjx
 enum kjx_status kjx_dot_run(struct kjx_slice *s, const struct kjx_dot_plan *p);
 
 struct kjx_gather_plan;
+/* whether kjx_op_window() can do it; its units, those of kjx_gather_run(); its cells */
+bool kjx_gather_is_window(const struct kjx_gather_plan *p);
+u64 kjx_window_cost(const struct kjx_gather_plan *p);
+u64 kjx_window_bytes(const struct kjx_gather_plan *p);
+void kjx_window_places(const struct kjx_gather_plan *p, struct kjx_place *places);
 u64 kjx_gather_plan_bytes(const struct kjx_image *image, const struct kjx_gather *insn);
 u64 kjx_gather_scratch(const struct kjx_image *image, const struct kjx_gather *insn);
 u64 kjx_gather_cost(const struct kjx_image *image, const struct kjx_gather *insn);

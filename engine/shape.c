@@ -129,10 +129,10 @@ u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *in
 	u64 i;
 
 	bytes += (uops + 2ull * insn->n_acc) * sizeof(struct kjx_micro) + cells * sizeof(struct kjx_def);
-	bytes += (uops + cells) * sizeof(struct kjx_pair) + cells * sizeof(struct kjx_place);
+	bytes += (uops + cells) * sizeof(struct kjx_pair) + cells * (sizeof(struct kjx_place) + 1);
 	bytes += views * (sizeof(struct kjx_fixed) + sizeof(struct kjx_splat) + sizeof(struct kjx_view) + 32);
 	bytes += views * (16 * (rank + 1) + 8 * (rank + 2));
-	bytes += 16 * 8 + views * 24;			/* rounding of each piece to 8 */
+	bytes += 17 * 8 + views * 24;			/* rounding of each piece to 8 */
 	kjx_nest_shape(image, insn, &shape);
 	for (i = 0; i < views; i++) {
 		u32 tensor = kjx_nest_operand(insn, (u32)i)->tensor;
@@ -150,7 +150,19 @@ u64 kjx_nest_ops(const struct kjx_image *image, const struct kjx_nest *insn)
 	struct kjx_shape shape;
 
 	kjx_nest_shape(image, insn, &shape);
-	return (shape.mode == KJX_NEST_MAP && shape.strip == shape.lanes ? insn->n_map : 1) + 1ull;
+	if (shape.mode != KJX_NEST_MAP || shape.strip != shape.lanes)
+		return 2;
+	if (shape.lanes <= KJX_LANES_APART)
+		return insn->n_map * shape.lanes + 1;
+	return (u64)insn->n_map + insn->n_operands + 1;		/* splats */
+}
+
+u64 kjx_nest_tables(const struct kjx_image *image, const struct kjx_nest *insn)
+{
+	struct kjx_shape shape;
+
+	kjx_nest_shape(image, insn, &shape);
+	return shape.lanes > KJX_LANES_APART && shape.lanes <= KJX_LANE_TABLE ? insn->n_map * shape.lanes * sizeof(s64) : 0;
 }
 
 u64 kjx_nest_link_bytes(const struct kjx_image *image, const struct kjx_nest *insn)

@@ -29,6 +29,65 @@ const struct kjx_op *kjx_op_strip(const struct kjx_op *op, void **cells, struct 
 	KJX_NEXT(op, cells, s);
 }
 
+/* @region: log2 of the element's size, here and for the lanes */
+const struct kjx_op *kjx_op_splat(const struct kjx_op *op, void **cells, struct kjx_slice *s)
+{
+	kjx_splat(s->cpu, cells[0], cells[1], op->n, op->region);
+	KJX_NEXT(op, cells, s);
+}
+
+struct lane16 { u64 part[2]; };
+
+#define MOVE_LANES(T, to, from)				\
+	for (i = 0; i < op->n; i++)			\
+		*(T *)(to) = *(const T *)(from);	\
+	break
+
+/* @data: the lanes' offsets in the view */
+const struct kjx_op *kjx_op_gather_lanes(const struct kjx_op *op, void **cells, struct kjx_slice *s)
+{
+	const s64 *at = op->data;
+	const u8 *from = cells[1];
+	u8 *to = cells[0];
+	u64 i;
+
+	switch (op->region) {
+	case 0:
+		MOVE_LANES(u8, to + i, from + at[i]);
+	case 1:
+		MOVE_LANES(u16, to + 2 * i, from + at[i]);
+	case 2:
+		MOVE_LANES(u32, to + 4 * i, from + at[i]);
+	case 3:
+		MOVE_LANES(u64, to + 8 * i, from + at[i]);
+	default:
+		MOVE_LANES(struct lane16, to + 16 * i, from + at[i]);
+	}
+	KJX_NEXT(op, cells, s);
+}
+
+const struct kjx_op *kjx_op_scatter_lanes(const struct kjx_op *op, void **cells, struct kjx_slice *s)
+{
+	const s64 *at = op->data;
+	const u8 *from = cells[1];
+	u8 *to = cells[0];
+	u64 i;
+
+	switch (op->region) {
+	case 0:
+		MOVE_LANES(u8, to + at[i], from + i);
+	case 1:
+		MOVE_LANES(u16, to + at[i], from + 2 * i);
+	case 2:
+		MOVE_LANES(u32, to + at[i], from + 4 * i);
+	case 3:
+		MOVE_LANES(u64, to + at[i], from + 8 * i);
+	default:
+		MOVE_LANES(struct lane16, to + at[i], from + 16 * i);
+	}
+	KJX_NEXT(op, cells, s);
+}
+
 const struct kjx_op *kjx_op_small_dot(const struct kjx_op *op, void **cells, struct kjx_slice *s)
 {
 	s->cpu->small_dot(op->data, cells[0], cells[1], cells[2]);

@@ -33,6 +33,8 @@ u64 kjx_plan_insn_ops(const struct kjx_image *image, const struct kjx_insn *insn
 	case KJX_OPCODE_END:
 		return 0;		/* an outermost one lies outside of its while when that is sized */
 	case KJX_OPCODE_DOT:
+	case KJX_OPCODE_GATHER:
+	case KJX_OPCODE_SCATTER:
 		return 2;		/* a check, too */
 	default:
 		return 1;
@@ -63,19 +65,126 @@ static u64 take(struct threader *t)
 	return piece;
 }
 
+/* where a lane of a view is, from its first one */
+static s64 lane_offset(const struct kjx_view *v, u64 lane)
+{
+	struct kjx_odometer o;
+	s64 offset, stride;
+
+	o.lane = ~0ull;
+	kjx_view_run(v, &o, lane, 1, &offset, &stride);
+	return offset;
+}
+
+/* lane @lane of what @cell points at */
+static struct kjx_place lane_place(const struct kjx_nest_plan *p, u32 cell, u64 lane)
+{
+	struct kjx_place place = p->places[cell];
+
+	if (p->cell_view[cell]) {
+		const struct kjx_view *v = &p->views[p->cell_view[cell] - 1];
+
+		place = v->place;
+		place.offset += lane_offset(v, lane);
+	} else {
+		place.offset += (s64)(lane << place.log2_size);
+	}
+	return place;
+}
+
+static struct kjx_place view_place(const struct kjx_view *v, u64 lane)
+{
+	struct kjx_place place = v->place;
+
+	place.offset += lane_offset(v, lane);
+	return place;
+}
+
+/* one element: its routine, or a strip of one */
+static struct kjx_place *emit_cell(struct threader *t, kjx_op_fn *cell, kjx_uop_fn *fn)
+{
+	return cells_of(t, cell ? emit(t, cell, NULL, 1) : emit(t, kjx_op_strip, (const void *)fn, 1));
+}
+
+/* few lanes: an operation for each, that finds its operands wherever they are */
+static void lanes_apart(struct threader *t, const struct kjx_nest_plan *p, const struct kjx_micro *m)
+{
+	const u16 cell[KJX_CELLS] = { m->dst, m->a, m->b, m->c };
+	const struct kjx_view *v = m->fn ? NULL : &p->views[m->b];
+	struct kjx_micro copy;
+	struct kjx_place *places;
+	u64 lane;
+	u32 i;
+
+	if (!m->fn && m->c == KJX_MICRO_LOAD)		/* read where it is */
+		return;
+	if (!m->fn)
+		kjx_copy_micro(t->b->cpu, &copy, v->place.log2_size);
+	for (lane = 0; lane < p->lanes; lane++) {
+		if (m->fn) {
+			places = emit_cell(t, m->cell, m->fn);
+			for (i = 0; i < KJX_CELLS; i++)
+				places[i] = lane_place(p, cell[i], lane);
+			continue;
+		}
+		places = emit_cell(t, copy.cell, copy.fn);
+		places[0] = m->c == KJX_MICRO_STORE ? view_place(v, lane) : lane_place(p, m->dst, lane);
+		places[1] = m->c == KJX_MICRO_STORE ? lane_place(p, m->a, lane) : view_place(v, lane);
+		places[2] = places[3] = places[1];
+	}
+}
+
+/* a load or store that moves each lane */
+static void move_lanes(struct threader *t, const struct kjx_nest_plan *p, u32 cell, u32 view, bool is_store)
+{
+	const struct kjx_view *v = &p->views[view];
+	struct kjx_place *places;
+	struct kjx_op *op;
+	s64 *table;
+	u64 i;
+
+	if (v->lanes == KJX_LANES_SCALAR && !is_store) {
+		op = emit(t, kjx_op_splat, NULL, p->lanes);
+	} else {
+		table = kjx_build(t->b, p->lanes * sizeof(*table));
+		for (i = 0; i < p->lanes; i++)
+			table[i] = lane_offset(v, i);
+		op = emit(t, is_store ? kjx_op_scatter_lanes : kjx_op_gather_lanes, table, p->lanes);
+	}
+	op->region = v->place.log2_size;
+	places = cells_of(t, op);
+	places[is_store] = p->places[cell];
+	places[!is_store] = v->place;
+}
+
+static void strip(struct threader *t, const struct kjx_nest_plan *p, const struct kjx_micro *m)
+{
+	const u16 cell[KJX_CELLS] = { m->dst, m->a, m->b, m->c };
+	struct kjx_place *places;
+	u32 i;
+
+	if (!m->fn) {
+		move_lanes(t, p, m->c == KJX_MICRO_STORE ? m->a : m->dst, m->b, m->c == KJX_MICRO_STORE);
+		return;
+	}
+	places = cells_of(t, emit(t, kjx_op_strip, (const void *)m->fn, p->lanes));
+	for (i = 0; i < KJX_CELLS; i++)
+		places[i] = p->places[cell[i]];
+}
+
 static void nest(struct threader *t, const struct kjx_nest_plan *p)
 {
 	const struct kjx_micro *m = p->map.micro, *end = m + p->map.n_micro;
+	const bool apart = p->lanes <= KJX_LANES_APART;
+	u32 i;
 
+	for (i = 0; i < p->n_splats && !apart; i++)
+		move_lanes(t, p, p->splats[i].cell, p->splats[i].view, false);
 	for (; m != end; m++) {
-		const u16 cell[KJX_CELLS] = { m->dst, m->a, m->b, m->c };
-		struct kjx_place *places;
-		u32 i;
-
-		places = cells_of(t, p->lanes == 1 && m->cell ? emit(t, m->cell, NULL, 1)
-							      : emit(t, kjx_op_strip, (const void *)m->fn, p->lanes));
-		for (i = 0; i < KJX_CELLS; i++)
-			places[i] = p->places[cell[i]];
+		if (apart)
+			lanes_apart(t, p, m);
+		else
+			strip(t, p, m);
 	}
 	t->piece += p->cost + 1;
 }
@@ -91,6 +200,15 @@ static bool small_dot(struct threader *t, const struct kjx_dot_plan *p)
 	places[1] = p->lhs;
 	places[2] = p->rhs;
 	t->piece += p->cost + 1;
+	return true;
+}
+
+static bool window(struct threader *t, const struct kjx_gather_plan *p)
+{
+	if (!kjx_gather_is_window(p))
+		return false;
+	kjx_window_places(p, cells_of(t, emit(t, kjx_op_window, p, kjx_window_bytes(p))));
+	t->piece += kjx_window_cost(p) + 1;
 	return true;
 }
 
@@ -139,7 +257,11 @@ static void step(struct threader *t, u32 at)
 	step->op = t->n_ops;
 	switch (step->opcode) {
 	case KJX_STEP_QUICK:
-		nest(t, step->plan);
+	case KJX_OPCODE_NEST:
+		if (kjx_nest_is_threaded(step->plan))
+			nest(t, step->plan);
+		else
+			emit(t, kjx_op_call, step, 0);
 		break;
 	case KJX_OPCODE_WHILE:
 		op = emit(t, kjx_op_while, NULL, take(t));
@@ -161,9 +283,14 @@ static void step(struct threader *t, u32 at)
 		end(t, at);
 		break;
 	case KJX_OPCODE_DOT:
-		if (small_dot(t, step->plan))
-			break;
-		/* fall through */
+		if (!small_dot(t, step->plan))
+			emit(t, kjx_op_call, step, 0);
+		break;
+	case KJX_OPCODE_GATHER:
+	case KJX_OPCODE_SCATTER:
+		if (!window(t, step->plan))
+			emit(t, kjx_op_call, step, 0);
+		break;
 	default:
 		emit(t, kjx_op_call, step, 0);
 	}
@@ -182,7 +309,7 @@ const struct kjx_thread *kjx_thread_build(struct kjx_builder *b, struct kjx_step
 	t.ops = kjx_build(b, most * sizeof(*t.ops));
 	t.places = kjx_build(b, most * KJX_CELLS * sizeof(*t.places));
 	t.top[steps[first].region] = 0;
-	for (at = first + 1; at <= last; at++)
+	for (at = first + 1; at <= last; at = t.steps[at].opcode == KJX_STEP_ROWS ? t.steps[at].target : at + 1)
 		step(&t, at);
 	emit(&t, kjx_op_finish, NULL, 0);
 	thread->ops = t.ops;

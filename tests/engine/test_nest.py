@@ -37,8 +37,8 @@ class Nesting:
     def dims(self):
         rank = self.integer(1, 4)
         dims = [self.pick(1, 2, 3, 4, 5, 7, 8, 16, 33) for _ in range(rank)]
-        while np.prod(dims) > 6000:
-            dims[dims.index(max(dims))] = 2
+        while np.prod(dims) > self.pick(6, 60, 6000, 6000):
+            dims[dims.index(max(dims))] = self.pick(1, 2)
         return tuple(dims)
 
     def strides(self, dims, injective):
@@ -141,6 +141,26 @@ class Nesting:
         assert sliced.vm.used == lane.vm.used
         for got, want in zip(sliced.outputs(), expected, strict=True):
             np.testing.assert_array_equal(got, want)
+        self.check_in_loop(nest, expected)
+
+    def check_in_loop(self, nest, expected):
+        """The same from threaded code: the body of a loop of one iteration."""
+        b = self.builder
+        more, true = b.arena("i1", 1), b.constant(np.bool_([True]))
+
+        def flip(uops, *tensors):
+            b.emit(p.Nest((1,), tuple(p.Operand(t, 0, (0,)) for t in tensors), tuple(uops), n_regs=1, strip=1))
+
+        b.image.code.clear()
+        flip([load(0, 0, "i1"), store(1, 0, "i1")], true, more)
+        b.emit(p.While())
+        b.emit(p.Do(more))
+        b.emit(nest)
+        flip([load(0, 0, "i1"), p.Uop("xor", "i1", 0, 0, 0), store(0, 0, "i1")], more)
+        b.emit(p.End())
+        for budget in (1, ALL):
+            for got, want in zip(Program(b.image).run(*self.arrays, budget=budget), expected, strict=True):
+                np.testing.assert_array_equal(got, want)
 
 
 @settings(max_examples=300, deadline=None)
