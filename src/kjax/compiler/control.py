@@ -5,11 +5,16 @@ buffer when nothing still reads the old value, else copied there at the end of t
 the body passes through unchanged is not carried at all.
 """
 
+from math import prod
+
 from kjax.bytecode import program as p
 from kjax.compiler.fuse import free_values
 from kjax.compiler.views import dense
 from kjax.errors import LimitError
 from kjax.isa import limits
+
+
+MANY_TRIPS, FEW_ROWS, COPIED_BYTES = 16, 4, (1 << 12, 1 << 19)
 
 
 def _inside(self, region, arguments):
@@ -38,6 +43,30 @@ def _carry(self, op, k, init, others, taken):
     return self.fresh(op.results[k].type)
 
 
+def _read_often(self, op):
+    """Copies, made before the loop, of the caller's matrices by which each of many iterations multiplies few rows: such a
+    product only reads them, and a row that does not begin at a cache line takes longer to read."""
+    copies = {}
+    if (op.attributes.get("trips") or 0) < MANY_TRIPS:
+        return copies
+    for product in op.regions[1].ops:
+        for value in product.operands if product.name == "dot_general" else ():
+            view = self.env.get(value)
+            if view is None or value in copies or value in op.regions[1].arguments or view.buffer is None:
+                continue
+            rows = product.result.type.size * prod(value.shape[d] for d in _contracted(product, value)) // max(1, value.type.size)
+            if (view.buffer.owner.storage == "input" and rows <= FEW_ROWS and view.is_dense
+                    and COPIED_BYTES[0] <= value.type.bytes <= COPIED_BYTES[1]):
+                copies[value] = self.fresh(value.type)
+                self.copy(view, copies[value], self.program.source(op))
+                self.register(value, copies[value])
+    return copies
+
+
+def _contracted(product, value):
+    return product.attributes["lhs_contract" if product.operands[0] is value else "rhs_contract"]
+
+
 def while_loop(self, op):
     condition, body = op.regions
     inits = [self.view(v) for v in op.operands]
@@ -55,6 +84,9 @@ def while_loop(self, op):
     for init, place in zip(inits, places):
         if place is not init:
             self.copy(init, place)
+    copies = _read_often(self, op)
+    originals = {value: self.env[value] for value in copies}
+    self.env.update(copies)
     self.program.emit(p.While(op.attributes.get("trips") or 0, self.program.source(op)))
     (predicate,) = _inside(self, condition, places).run([None])
     predicate = self.materialize(predicate)
@@ -62,6 +94,7 @@ def while_loop(self, op):
     _inside(self, body, places).run([None if same or not place.size else place
                                      for place, same in zip(places, invariant)])
     self.program.emit(p.End())
+    self.env.update(originals)
     for value, place in zip(op.results, places):
         self.bind(value, place)
 
