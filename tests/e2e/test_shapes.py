@@ -132,6 +132,14 @@ def test_a_member_is_a_program_like_others(artifact, tmp_path):
     assert b"dynamic" not in member.stablehlo or member.memory_analysis().peak_memory_in_bytes
 
 
+def test_execute_jax_program_takes_artifacts_with_symbolic_dims():
+    (n,) = symbolic("n")
+    artifact = exported(lambda x: x * 2, spec(n))
+    for source in (artifact, kjax.compile(artifact)):
+        for device in (None, "pjrt:cpu:0"):
+            np.testing.assert_array_equal(kjax.execute_jax_program(source, np.ones(3, np.float32), device=device), np.full(3, 2))
+
+
 def test_static_artifacts_stay_programs():
     program = kjax.compile(exported(lambda x: x + 1, spec(3)))
     assert isinstance(program, kjax.Program)

@@ -6,6 +6,7 @@ import numpy as np
 
 from kjax.api import environments, transform
 from kjax.api.compile import compile as compile_program
+from kjax.api.family import Family
 from kjax.api.library import Library, loaded_libraries
 from kjax.api.program import Program, load, on_accelerator
 
@@ -68,11 +69,14 @@ def _variant(normal, function, args, options):
 def execute_jax_program(program, *args, environment=None, device=None, deadline=None, fuel=None):
     """Run a compiled program.
 
-    ``program``: a ``Program``, the path of a ``.kjx``, the bytes of one, a ``jax.export`` artifact, or StableHLO text or bytes.
+    ``program``: a ``Program`` or ``Family``, the path of a ``.kjx``, the bytes of one, a ``jax.export`` artifact, or StableHLO text or
+    bytes.
     ``device``: None for a CPU lane of ``environment``; "gpu:0", "tpu:0" or "pjrt:cpu:0" runs the program's StableHLO section through
     JAX's PJRT client instead. Raises TypeError for wrong arguments, VerifyError, DeadlineError, DeviceError.
     """
     program = as_program(program)
+    if isinstance(program, Family):
+        program = program.specialize(*args)
     if device is not None and not device.startswith("cpu:"):
         if environment is not None:
             raise ValueError(f"device {device!r} is not part of environment {environment!r}; give one of the two")
@@ -83,10 +87,10 @@ def execute_jax_program(program, *args, environment=None, device=None, deadline=
 
 
 def as_program(source):
-    """A ``Program`` from any form that ``execute_jax_program`` takes."""
+    """A ``Program`` from any form that ``execute_jax_program`` takes; a ``Family`` where that has symbolic dims."""
     from kjax.isa.container import MAGIC
 
-    if isinstance(source, Program):
+    if isinstance(source, (Program, Family)):
         return source
     if isinstance(source, Path) or (isinstance(source, str) and "\n" not in source and source.endswith(".kjx")):
         return load(source)
