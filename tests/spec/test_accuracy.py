@@ -1,4 +1,5 @@
-"""Complex functions against 60 digits. StableHLO's own data has values of ``power``, ``sine`` and a product of eight that are up to
+"""Complex functions against 60 digits. StableHLO's own data has values of ``power``, ``sine`` and a product of eight
+that are up to
 9107, 3.5 and 2.9 units in the last place from the truth: there a better result counts as a difference."""
 
 import mpmath

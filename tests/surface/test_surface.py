@@ -1,6 +1,7 @@
 """Each row of the table against JAX on the CPU, and every public function of JAX a row.
 
-``make test`` runs each row plainly and under the deepest transformation that applies to it, but for rows that take JAX long to
+``make test`` runs each row plainly and under the deepest transformation that applies to it, but for rows that take JAX
+long to
 compile; ``make exhaustive`` runs all parts in both precisions.
 """
 

@@ -14,7 +14,9 @@ ZERO = np.float32(0)
 
 
 def _sums(n):
-    return lambda x: lax.reduce(tuple(x * k for k in range(n)), (ZERO,) * n, lambda a, b: tuple(map(jnp.add, a, b)), (0,))
+    return lambda x: lax.reduce(
+        tuple(x * k for k in range(n)), (ZERO,) * n, lambda a, b: tuple(map(jnp.add, a, b)), (0,)
+    )
 
 
 CASES = {
@@ -25,23 +27,43 @@ CASES = {
     "reduce of 9 values": _sums(9),
     "reduce of 20 values": _sums(20),
     "reduce with 9 constants": lambda x: lax.reduce(
-        x, ZERO, lambda a, b: jnp.maximum(a, b) + sum(jnp.minimum(a, c) * 0 for c in np.float32(range(9))), (0,)),
+        x, ZERO, lambda a, b: jnp.maximum(a, b) + sum(jnp.minimum(a, c) * 0 for c in np.float32(range(9))), (0,)
+    ),
     "windows of two values with constants": lambda x: lax.reduce_window(
-        (x, x), (ZERO, np.float32(1)), lambda a, b: (a[0] + b[0] * 1.0, jnp.maximum(a[1], b[1])), (2, 2), (1, 1), "VALID"),
+        (x, x),
+        (ZERO, np.float32(1)),
+        lambda a, b: (a[0] + b[0] * 1.0, jnp.maximum(a[1], b[1])),
+        (2, 2),
+        (1, 1),
+        "VALID",
+    ),
     "large windows of 9 values": lambda x: lax.reduce_window(
-        (x,) * 9, (ZERO,) * 9, lambda a, b: tuple(map(jnp.add, a, b)), (5, 4), (1, 1), "SAME"),
+        (x,) * 9, (ZERO,) * 9, lambda a, b: tuple(map(jnp.add, a, b)), (5, 4), (1, 1), "SAME"
+    ),
 }
 
 
 BRANCHING = {  # XLA has no code for all of these; the same without a branch
-    "scatter": (lambda x: x.at[I].apply(lambda v: lax.cond(v > 0, lambda: v * 2, lambda: v - 3.0)),
-                lambda x: x.at[I].apply(lambda v: jnp.where(v > 0, v * 2, v - 3.0))),
-    "reduce": (lambda x: lax.reduce(x, ZERO, lambda a, b: lax.cond(a > b, lambda: a, lambda: b), (1,)),
-               lambda x: jnp.maximum(x.max(1), 0)),
-    "reduce of three branches": (lambda x: lax.reduce(x, ZERO, lambda a, b: lax.switch(
-        (a > b).astype(int) * 2, [lambda: b, lambda: a * 0, lambda: a]), (1,)), lambda x: jnp.maximum(x.max(1), 0)),
-    "windows": (lambda x: lax.reduce_window(x, ZERO, lambda a, b: lax.cond(a > b, lambda: a, lambda: b), (2, 2), (1, 1), "SAME"),
-                lambda x: lax.reduce_window(x, ZERO, lax.max, (2, 2), (1, 1), "SAME")),
+    "scatter": (
+        lambda x: x.at[I].apply(lambda v: lax.cond(v > 0, lambda: v * 2, lambda: v - 3.0)),
+        lambda x: x.at[I].apply(lambda v: jnp.where(v > 0, v * 2, v - 3.0)),
+    ),
+    "reduce": (
+        lambda x: lax.reduce(x, ZERO, lambda a, b: lax.cond(a > b, lambda: a, lambda: b), (1,)),
+        lambda x: jnp.maximum(x.max(1), 0),
+    ),
+    "reduce of three branches": (
+        lambda x: lax.reduce(
+            x, ZERO, lambda a, b: lax.switch((a > b).astype(int) * 2, [lambda: b, lambda: a * 0, lambda: a]), (1,)
+        ),
+        lambda x: jnp.maximum(x.max(1), 0),
+    ),
+    "windows": (
+        lambda x: lax.reduce_window(
+            x, ZERO, lambda a, b: lax.cond(a > b, lambda: a, lambda: b), (2, 2), (1, 1), "SAME"
+        ),
+        lambda x: lax.reduce_window(x, ZERO, lax.max, (2, 2), (1, 1), "SAME"),
+    ),
 }
 
 
@@ -53,7 +75,9 @@ def test_branching_bodies(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_bodies(name):
-    for got, want in zip(jax.tree.leaves(kjax.compile(CASES[name], X)(X)), jax.tree.leaves(jax.jit(CASES[name])(X)), strict=True):
+    for got, want in zip(
+        jax.tree.leaves(kjax.compile(CASES[name], X)(X)), jax.tree.leaves(jax.jit(CASES[name])(X)), strict=True
+    ):
         np.testing.assert_allclose(got.astype(np.float32), np.asarray(want, np.float32), rtol=1e-5, atol=1e-5)
 
 
@@ -119,16 +143,26 @@ def test_scatter_of_windows_into_two_tensors():
     np.testing.assert_array_equal(got[1], wy)
 
 
-@pytest.mark.parametrize("config, shapes", [
-    ("ii->i", [(3, 3)]), ("iji->ji", [(3, 2, 3)]), ("iii->", [(3, 3, 3)]), ("ii,ij->j", [(3, 3), (3, 4)]), ("ii,jj->ij", [(2, 2), (3, 3)])])
+@pytest.mark.parametrize(
+    "config, shapes",
+    [
+        ("ii->i", [(3, 3)]),
+        ("iji->ji", [(3, 2, 3)]),
+        ("iii->", [(3, 3, 3)]),
+        ("ii,ij->j", [(3, 3), (3, 4)]),
+        ("ii,jj->ij", [(2, 2), (3, 3)]),
+    ],
+)
 def test_einsum_of_diagonals(config, shapes):
     arrays = [np.random.default_rng(3).standard_normal(s).astype(np.float32) for s in shapes]
     want = np.einsum(config, *arrays)
     name = "unary_einsum" if len(arrays) == 1 else "einsum"
     types = ["x".join([*map(str, s), "f32"]) for s in (*shapes, want.shape)]
     arguments = ", ".join(f"%{k}: tensor<{t}>" for k, t in enumerate(types[:-1]))
-    text = (f"func.func @main({arguments}) -> tensor<{types[-1]}> {{ %r = \"stablehlo.{name}\"("
-            f"{', '.join(f'%{k}' for k in range(len(arrays)))}) <{{einsum_config = \"{config}\"}}> : "
-            f"({', '.join(f'tensor<{t}>' for t in types[:-1])}) -> tensor<{types[-1]}> return %r : tensor<{types[-1]}> }}")
+    text = (
+        f'func.func @main({arguments}) -> tensor<{types[-1]}> {{ %r = "stablehlo.{name}"('
+        f'{", ".join(f"%{k}" for k in range(len(arrays)))}) <{{einsum_config = "{config}"}}> : '
+        f"({', '.join(f'tensor<{t}>' for t in types[:-1])}) -> tensor<{types[-1]}> return %r : tensor<{types[-1]}> }}"
+    )
     got = kjax.compile(text)(*arrays)
     np.testing.assert_allclose(got[0] if isinstance(got, tuple) else got, want, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,5 @@
-"""Transforms of all kinds and lengths: against XLA to the last bit where its plan is ours, against NumPy's float64 elsewhere."""
+"""Transforms of all kinds and lengths: against XLA to the last bit where its plan is ours, against NumPy's float64
+elsewhere."""
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +18,12 @@ def _complex(n, dtype, lead=(3,)):
 
 
 def _kinds(n):
-    return {"fft": (jnp.fft.fft, n), "ifft": (jnp.fft.ifft, n), "rfft": (lambda x: jnp.fft.rfft(x.real), n),
-            "irfft": (lambda x: jnp.fft.irfft(x, n), n // 2 + 1)}
+    return {
+        "fft": (jnp.fft.fft, n),
+        "ifft": (jnp.fft.ifft, n),
+        "rfft": (lambda x: jnp.fft.rfft(x.real), n),
+        "irfft": (lambda x: jnp.fft.irfft(x, n), n // 2 + 1),
+    }
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
@@ -51,7 +56,9 @@ def test_accurate(n):
 @pytest.mark.parametrize("shape", [(4, 6, 10), (1, 1, 1), (2, 3, 64)])
 def test_several_dims(shape):
     x = _complex(shape[-1], np.complex64, shape[:-1])
-    got = kjax.compile(lambda x: (jnp.fft.fftn(x), jnp.fft.ifft2(x), jnp.fft.rfftn(x.real), jnp.fft.fft(x, axis=0)), x)(x)
+    got = kjax.compile(lambda x: (jnp.fft.fftn(x), jnp.fft.ifft2(x), jnp.fft.rfftn(x.real), jnp.fft.fft(x, axis=0)), x)(
+        x
+    )
     wide = x.astype(complex)
     want = np.fft.fftn(wide), np.fft.ifft2(wide), np.fft.rfftn(wide.real), np.fft.fft(wide, axis=0)
     for g, w in zip(got, want):

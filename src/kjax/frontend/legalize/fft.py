@@ -1,6 +1,7 @@
 """fft: discrete Fourier transforms of any length as passes of small radices, each one nest (ADR 14).
 
-Real input and real output have passes of their own while they pay; a long real transform of even length is a complex one of half
+Real input and real output have passes of their own while they pay; a long real transform of even length is a complex
+one of half
 the length, and lengths with a large prime factor become a convolution (Bluestein 1970). Arrays lie as (transformed dim,
 batch), so that short transforms of many sequences run along the batch.
 """

@@ -1,8 +1,11 @@
 """Passes of a complex transform.
 
-A pass of radix r takes l transforms of length r m and leaves r l of length m: from element i + m j of transform k it computes
-a butterfly over j, times the root r m of i j, as element i of transform k + l j (decimation in frequency, self-sorting). An
-array is held as (a, m, c) with k = (a, c), the batch being part of k: what a pass writes is one block for each j. The innermost
+A pass of radix r takes l transforms of length r m and leaves r l of length m: from element i + m j of transform k it
+computes
+a butterfly over j, times the root r m of i j, as element i of transform k + l j (decimation in frequency,
+self-sorting). An
+array is held as (a, m, c) with k = (a, c), the batch being part of k: what a pass writes is one block for each j. The
+innermost
 runs are long throughout: at first along i (c = 1), later, when i has become short, along c.
 """
 
@@ -16,7 +19,8 @@ IN_ORDER = 11  # odd radices up to here sum their terms one by one, larger ones 
 
 
 def transform(b, at, *, sign, scale, finish):
-    """The transform of (a, n, c) along the middle, and times ``scale``, as (n, a, c). ``at``: a complex value or two parts.
+    """The transform of (a, n, c) along the middle, and times ``scale``, as (n, a, c). ``at``: a complex value or two
+    parts.
     ``finish``: makes the value that a pair of parts becomes, given to the last pass so that it joins that nest."""
     a, n, c = shape = at[0].shape
     factors = radices(n, FIXED)
@@ -76,7 +80,8 @@ def _four(x, sign):
 
 
 def _eight(x, sign):
-    """Radix 4 over the odd elements, its second half turned by 45 degrees; then radix 2 with radix 4 over the even ones."""
+    """Radix 4 over the odd elements, its second half turned by 45 degrees; then radix 2 with radix 4 over the even
+    ones."""
     a1, a5, a3, a7 = plus(x[1], x[5]), minus(x[1], x[5]), plus(x[3], x[7]), minus(x[3], x[7])
     a1, a3 = plus(a1, a3), turned(minus(a1, a3), sign)
     a7 = turned(a7, sign)
@@ -94,7 +99,8 @@ def _eight(x, sign):
 
 
 def odd_groups(r, in_order, widths):
-    """How the (r - 1) / 2 weighted terms of an odd radix are grouped: in one up to ``in_order``; else two, then ``widths``."""
+    """How the (r - 1) / 2 weighted terms of an odd radix are grouped: in one up to ``in_order``; else two, then
+    ``widths``."""
     left, groups = (r - 1) // 2, []
     if r <= in_order:
         return [left]

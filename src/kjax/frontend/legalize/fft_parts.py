@@ -1,7 +1,9 @@
 """What the passes of complex and of real transforms share: lengths, roots of unity, arithmetic on parts.
 
-Parts are ``Expr``s: a complex array is a pair of them (real, imaginary), so that a pass is additions and multiplications in a
-fixed order and fuses into one nest. The order of operations within a pass is that of FFTPACK's descendants (Swarztrauber
+Parts are ``Expr``s: a complex array is a pair of them (real, imaginary), so that a pass is additions and
+multiplications in a
+fixed order and fuses into one nest. The order of operations within a pass is that of FFTPACK's descendants
+(Swarztrauber
 1982; pocketfft, ducc), as far as it can be seen in the last bit: results near zero are then zero where theirs are.
 """
 
@@ -11,7 +13,8 @@ LARGEST_RADIX = 47  # a prime factor above it: the whole length goes through a c
 
 
 def radices(n, fixed):
-    """The factors of ``n`` in the order of the passes: powers of two first (each of ``fixed`` as often as it divides), one 2
+    """The factors of ``n`` in the order of the passes: powers of two first (each of ``fixed`` as often as it divides),
+    one 2
     in front of them where it is left, then odd primes ascending."""
     found = []
     for r in fixed:
@@ -43,7 +46,8 @@ def convolution_length(n):
 
 
 def roots(exponents, n, whole=None):
-    """(cos, sin) of 2 pi k / n as float64. ``whole``: a multiple of ``n``, the length of the transform whose roots these are:
+    """(cos, sin) of 2 pi k / n as float64. ``whole``: a multiple of ``n``, the length of the transform whose roots
+    these are:
     they are then rounded as ducc rounds them, the product of a coarse and a fine root in float64."""
     k = np.asarray(exponents, np.int64) % n
     if whole is None:
@@ -113,7 +117,8 @@ def rotated(a, root, sign):
 
 
 def weighted(terms, groups):
-    """The sum of ``terms`` (value, weight): the first group with the weightless values, the others each summed by itself
+    """The sum of ``terms`` (value, weight): the first group with the weightless values, the others each summed by
+    itself
     before it is added. ``groups``: how many terms each takes; what is left over comes one by one."""
     total, at = None, 0
     for size in groups:

@@ -1,7 +1,8 @@
 """Passes of real transforms: signal to half spectrum, and back.
 
 An array holds half spectra of n' elements: (frequencies 0 .. n' / 2, sequences, batch) parts, the imaginary ones of
-frequency 0 and, for an even length, of n' / 2 being zero. Columns of a pass are of three kinds: the first (frequency 0, real), the
+frequency 0 and, for an even length, of n' / 2 being zero. Columns of a pass are of three kinds: the first (frequency
+0, real), the
 middle (n' / 2 of an even length, real) and those between, which are complex and come with their mirror images.
 """
 

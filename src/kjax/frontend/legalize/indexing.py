@@ -5,7 +5,6 @@ from kjax.frontend.legalize.registry import rule
 from kjax.frontend.legalize.scatter_loop import scatter_one_by_one
 from kjax.ir.graph import Op, Region
 
-
 MOST_CONSTANTS = 24  # of a scatter's body: each takes a register of it
 
 

@@ -6,8 +6,20 @@ from kjax.ir.graph import Type
 from kjax.ir.scalar import apply_elementwise
 
 
-def scatter_one_by_one(b, xs, indices, updates, region, *, update_window_dims, inserted_dims, operand_batch_dims,
-                       index_batch_dims, scatter_dims_map, index_vector_dim):
+def scatter_one_by_one(
+    b,
+    xs,
+    indices,
+    updates,
+    region,
+    *,
+    update_window_dims,
+    inserted_dims,
+    operand_batch_dims,
+    index_batch_dims,
+    scatter_dims_map,
+    index_vector_dim,
+):
     """Results of the scatter with these attributes (see ``ir/graph.py``). Windows that do not fit are left out."""
     shape, rank = xs[0].shape, xs[0].type.rank
     batch = [k for k in range(updates[0].type.rank) if k not in update_window_dims]

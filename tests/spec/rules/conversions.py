@@ -1,0 +1,176 @@
+"""Conversions between all types."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from rule import INF, MAX32, MIN32, NAN, Rule, _ints, _through, b1, c64, f32, f64, i8, i32, u8
+
+RULES = [
+    Rule(
+        "convert",
+        "float to integer saturates, NaN gives 0 (XLA)",
+        _ints(jnp.int32),
+        (f32(1e10, -1e10, NAN, INF, -INF, -1.9, 2.5),),
+        i32(MAX32, MIN32, 0, MAX32, MIN32, -1, 2),
+    ),
+    Rule(
+        "convert",
+        "float to unsigned saturates",
+        lambda x: lax.convert_element_type(x, jnp.uint8),
+        (f32(-5, 300, NAN, 255.9, -0.5),),
+        u8(0, 255, 0, 255, 0),
+    ),
+    Rule(
+        "convert",
+        "integers wrap",
+        lambda x: lax.convert_element_type(x, jnp.int8),
+        (i32(300, -129, 128),),
+        i8(44, 127, -128),
+    ),
+    Rule(
+        "convert",
+        "to bool: anything but zero, NaN too",
+        lambda x: lax.convert_element_type(x, bool),
+        (f32(0, -0.0, NAN, 0.1),),
+        b1(0, 0, 1, 1),
+    ),
+    Rule(
+        "convert",
+        "f64 to f32 rounds to even",
+        lambda x: lax.convert_element_type(x, jnp.float32),
+        (f64(1 + 2.0**-24, 1 + 3 * 2.0**-24, 1e300, 1e-50),),
+        f32(1, 1 + 2.0**-22, INF, 0),
+    ),
+    Rule(
+        "convert",
+        "i64 to f32 rounds once",
+        lambda x: lax.convert_element_type(x, jnp.float32),
+        (np.array([2**53 + 1, 2**24 + 1, -(2**63)]),),
+        f32(2.0**53, 2.0**24, -(2.0**63)),
+    ),
+    Rule(
+        "convert",
+        "bf16 rounds to even",
+        _through(jnp.bfloat16),
+        (f32(1.00390625, 1.01171875, 3.4e38, NAN),),
+        f32(1, 1.015625, INF, NAN),
+    ),
+    Rule(
+        "convert",
+        "f16 has denormals and overflows",
+        _through(jnp.float16),
+        (f32(65520, 6e-8, 2.9e-8, -65504),),
+        f32(INF, 6e-8, 0, -65504).astype(np.float16).astype(np.float32),
+    ),
+    Rule(
+        "convert",
+        "f8e4m3fn has no infinity",
+        _through(jnp.float8_e4m3fn),
+        (f32(448, 464, 465, INF, NAN, 2.0**-9, 2.0**-11),),
+        f32(448, 448, NAN, NAN, NAN, 2.0**-9, 0),
+    ),
+    Rule(
+        "convert",
+        "f8e5m2 has one",
+        _through(jnp.float8_e5m2),
+        (f32(57344, 61439, 61440, INF, NAN, 2.0**-16),),
+        f32(57344, 57344, INF, INF, NAN, 2.0**-16),
+    ),
+    Rule(
+        "convert",
+        "f8e4m3fnuz: one NaN, no -0",
+        _through(jnp.float8_e4m3fnuz),
+        (f32(240, 250, -0.0, INF, 2.0**-10),),
+        f32(240, NAN, 0, NAN, 2.0**-10),
+    ),
+    Rule(
+        "convert",
+        "f8e5m2fnuz",
+        _through(jnp.float8_e5m2fnuz),
+        (f32(57344, 65000, -0.0, 2.0**-17),),
+        f32(57344, NAN, 0, 2.0**-17),
+    ),
+    Rule(
+        "convert",
+        "f8e4m3b11fnuz",
+        _through(jnp.float8_e4m3b11fnuz),
+        (f32(30, 40, -0.0, 2.0**-13),),
+        f32(30, NAN, 0, 2.0**-13),
+    ),
+    Rule(
+        "convert",
+        "f8e4m3 and its infinity",
+        _through(jnp.float8_e4m3),
+        (f32(240, 247, 248, -INF),),
+        f32(240, 240, INF, -INF),
+    ),
+    Rule(
+        "convert", "f8e3m4", _through(jnp.float8_e3m4), (f32(15.5, 15.7, 16, 2.0**-6),), f32(15.5, 15.5, INF, 2.0**-6)
+    ),
+    Rule(
+        "convert",
+        "f8e8m0fnu: powers of two",
+        _through(jnp.float8_e8m0fnu),
+        (f32(1, 2.0**-127, 2.0**100),),
+        f32(1, 2.0**-127, 2.0**100),
+    ),
+    Rule(
+        "convert",
+        "f4e2m1fn saturates",
+        _through(jnp.float4_e2m1fn),
+        (f32(6, 7, -9, 0.25, 0.75, -0.0, 2.5),),
+        f32(6, 6, -6, 0, 1, -0.0, 2),
+    ),
+    Rule(
+        "convert",
+        "complex to real takes the real part",
+        lambda x: lax.convert_element_type(lax.real(x), jnp.int32),
+        (c64(2 + 3j, -1.5 + 1j),),
+        i32(2, -1),
+    ),
+    Rule("convert", "i4 wraps", _ints(jnp.int4), (i32(7, 8, -9, 100),), i32(7, -8, 7, 4)),
+    Rule("convert", "u4 wraps", _ints(jnp.uint4), (i32(15, 16, -1),), i32(15, 0, 15)),
+    Rule("convert", "i2 wraps", _ints(jnp.int2), (i32(1, 2, -3, 3),), i32(1, -2, 1, -1)),
+    Rule(
+        "reduce_precision",
+        "e5m10 is f16",
+        lambda x: lax.reduce_precision(x, 5, 10),
+        (f32(1.0004883, 65520, 1e-9, NAN, -INF),),
+        f32(1, INF, 0, NAN, -INF),
+    ),
+    Rule(
+        "reduce_precision",
+        "e8m7 is bf16",
+        lambda x: lax.reduce_precision(x, 8, 7),
+        (f32(1.00390625, 1.01171875, -0.0),),
+        f32(1, 1.015625, -0.0),
+    ),
+    Rule(
+        "reduce_precision",
+        "m0 leaves powers of two, ties to the even exponent",
+        lambda x: lax.reduce_precision(x, 8, 0),
+        (f32(1.4, 1.6, 3.0, 6.0),),
+        f32(1, 2, 2, 8),
+    ),
+    Rule(
+        "bitcast_convert",
+        "to a smaller type: the low part first",
+        lambda x: lax.bitcast_convert_type(x, jnp.uint8),
+        (i32(0x01020304),),
+        u8(4, 3, 2, 1).reshape(1, 4),
+    ),
+    Rule(
+        "bitcast_convert",
+        "to a larger type",
+        lambda x: lax.bitcast_convert_type(x, jnp.int32),
+        (u8(4, 3, 2, 1),),
+        np.int32(0x01020304),
+    ),
+    Rule(
+        "bitcast_convert",
+        "signs of floats",
+        lambda x: lax.bitcast_convert_type(x, jnp.int32),
+        (f32(-0.0, 1),),
+        i32(MIN32, 0x3F800000),
+    ),
+]
