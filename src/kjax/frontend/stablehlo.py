@@ -92,6 +92,7 @@ class Importer:
         self.graph = Graph()
         self.b = Builder(self.graph)
         self.values = {}
+        self.sources = {}  # (location, prefix) -> Source
         self.calling = []
         self.prefix = ""
         self.lane_kind = None  # which of partition_id and replica_id counts the lanes
@@ -153,7 +154,10 @@ class Importer:
             if op.name in TERMINATORS:
                 self.b.source = saved
                 return operands
-            self.b.source = locations.source_of(op.location, self.prefix)
+            at = op.location, self.prefix
+            if at not in self.sources:  # operations share locations, and functions are inlined many times
+                self.sources[at] = locations.source_of(*at)
+            self.b.source = self.sources[at]
             for result, value in zip(op.results, self.operation(op, operands), strict=True):
                 self.values[result] = value
         raise CompileError("A block has no terminator.")
