@@ -14,17 +14,13 @@ sys.path.insert(0, str(ROOT / "tests" / "surface"))
 HEAD = """# JAX's surface
 
 Each public function that plain `jit` can lower is compiled by kjax and held against JAX on the CPU (`tests/surface`,
-one row a
-function; `make exhaustive` runs all of them in all variants). *grad*, *vmap*, *f64*: also under that transformation,
-in that
-precision. Written by `tools/surface_table.py`.
+one row a function; `make exhaustive` runs all of them in all variants). *grad*, *vmap*, *f64*: also under that
+transformation, in that precision. Written by `tools/surface_table.py`.
 
 Edge semantics are in `tests/spec`, a row a rule of StableHLO's specification. Of StableHLO's own test data (1757 files
-that can be run) all pass
-but three, whose values of complex `power` and `sine` and of a complex product in f32 are farther from the truth than
-kjax's (up to 9107, 3.5 and
-2.9 units in the last place; kjax: 0.5, 2.3 and 1.7): `tests/spec/test_accuracy.py` holds the functions against 60
-digits.
+that can be run) all pass but three, whose values of complex `power` and `sine` and of a complex product in f32 are
+farther from the truth than kjax's (up to 9107, 3.5 and 2.9 units in the last place; kjax: 0.5, 2.3 and 1.7):
+`tests/spec/test_accuracy.py` holds the functions against 60 digits.
 """
 TITLES = {
     "jnp": "jax.numpy",

@@ -9,7 +9,7 @@ from jax import lax
 import kjax
 
 X = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
-I = np.array([3, 1, 3, 9, -7], np.int32)
+PLACES = np.array([3, 1, 3, 9, -7], np.int32)
 ZERO = np.float32(0)
 
 
@@ -20,10 +20,10 @@ def _sums(n):
 
 
 CASES = {
-    "scatter with constants": lambda x: x.at[I].apply(lambda v: jnp.sin(v) * 2 + 1),
-    "scatter of elements with constants": lambda x: x.at[I, 1].apply(lambda v: jnp.where(v > 0.5, v * 0.25, 3.0)),
-    "scatter with many constants": lambda x: x.at[I].apply(lax.lgamma),
-    "scatter of bf16 with constants": lambda x: x.astype(jnp.bfloat16).at[I].apply(lambda v: v * 3 + 1),
+    "scatter with constants": lambda x: x.at[PLACES].apply(lambda v: jnp.sin(v) * 2 + 1),
+    "scatter of elements with constants": lambda x: x.at[PLACES, 1].apply(lambda v: jnp.where(v > 0.5, v * 0.25, 3.0)),
+    "scatter with many constants": lambda x: x.at[PLACES].apply(lax.lgamma),
+    "scatter of bf16 with constants": lambda x: x.astype(jnp.bfloat16).at[PLACES].apply(lambda v: v * 3 + 1),
     "reduce of 9 values": _sums(9),
     "reduce of 20 values": _sums(20),
     "reduce with 9 constants": lambda x: lax.reduce(
@@ -45,8 +45,8 @@ CASES = {
 
 BRANCHING = {  # XLA has no code for all of these; the same without a branch
     "scatter": (
-        lambda x: x.at[I].apply(lambda v: lax.cond(v > 0, lambda: v * 2, lambda: v - 3.0)),
-        lambda x: x.at[I].apply(lambda v: jnp.where(v > 0, v * 2, v - 3.0)),
+        lambda x: x.at[PLACES].apply(lambda v: lax.cond(v > 0, lambda: v * 2, lambda: v - 3.0)),
+        lambda x: x.at[PLACES].apply(lambda v: jnp.where(v > 0, v * 2, v - 3.0)),
     ),
     "reduce": (
         lambda x: lax.reduce(x, ZERO, lambda a, b: lax.cond(a > b, lambda: a, lambda: b), (1,)),

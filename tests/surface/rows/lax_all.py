@@ -127,7 +127,6 @@ ROWS = [
             "fft": lambda x: jnp.abs(
                 lax.fft(x.astype(jnp.complex64 if x.dtype == jnp.float32 else jnp.complex128), "FFT", (4, 6))
             ),
-            "composite": lambda x: lax.composite(lambda y: jnp.sin(y) * 2, "mine.twice_sine")(x),
         },
         grad=False,
         tolerance=1e-4,
@@ -193,5 +192,12 @@ ROWS = [
         grad=False,
         f64=False,
         tolerance=2e-2,
+    ),
+    *rows(
+        "lax",
+        "x:4,6",
+        {"composite": lambda x: lax.composite(lambda y: jnp.sin(y) * 2, "mine.twice_sine")(x)},
+        grad=False,
+        vmap=False,  # JAX has no batching rule for it
     ),
 ]
