@@ -42,6 +42,19 @@ struct kjx_origins {
 /* dst[i * dst_stride + origin[i]] becomes combined with src[i * src_stride], in the order of i; strides in bytes */
 typedef void kjx_update_fn(void *dst, s64 dst_stride, const s64 *origin, const void *src, s64 src_stride, u64 n);
 
+/* Prefixes of a row: @n more elements, after @done (all but the last call: a multiple of 64); or element @row of each of
+ * @n <= KJX_SCAN_LANES rows side by side. @work: 24 bytes for each of KJX_SCAN_LANES, kept between the calls for a row.
+ * out may be in. */
+typedef void kjx_scan_fn(void *out, const void *in, u64 n, u64 done, void *work);
+
+#define KJX_SCAN_LANES 256
+#define KJX_SCAN_PIECE 4096	/* most elements of one call */
+
+struct kjx_scans {
+	u32 code;			/* of the micro-operation that combines two */
+	kjx_scan_fn *along, *across;
+};
+
 struct kjx_cpu {
 	const char *name;
 	u32 needs;				/* KJX_CPU_HAS_* */
@@ -51,6 +64,7 @@ struct kjx_cpu {
 	const struct kjx_fold *folds;		/* the last one has no fn */
 	/* strided moves of elements of 1 << log2_size bytes: a run of n elements, byte strides */
 	void (*move)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 n, u32 log2_size);
+	const struct kjx_scans *(*scan)(u32 code);	/* the routines of a scan; every one that is verified has some */
 	/* iota: dst[i] = first + i * step, as i32 or i64 */
 	void (*iota32)(s32 *dst, s64 first, s64 step, u64 n);
 	void (*iota64)(s64 *dst, s64 first, s64 step, u64 n);

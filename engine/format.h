@@ -239,6 +239,20 @@ struct kjx_linalg {
 	u32 m, n, k, zero;
 };
 
+/** struct kjx_scan - opcode scan: out[i] = in[0] op in[1] op ... op in[i] along the last dim
+ * @rank:	1 to KJX_MAX_RANK
+ * @code:	as in struct kjx_uop: add, mul, max, min, and, or, xor on a type that is not complex
+ * followed by u64 dims[rank] and two operands (in, out) with rank strides each. They may be the same view, else they must
+ * not overlap. A scan from the end is one along negative strides. How sums and products of floats round depends on
+ * dims and strides only.
+ */
+struct kjx_scan {
+	struct kjx_insn insn;
+	u16 code;
+	u8 rank, zero;
+	u32 source;
+};
+
 /** struct kjx_while - opcode while; the condition's instructions follow, then do
  * @trips:	bound on the number of times the body runs, enforced; 0 = unknown (fuel bounds it)
  */

@@ -174,6 +174,17 @@ static inline const struct kjx_operand *kjx_linalg_operand(const struct kjx_lina
 	return (const struct kjx_operand *)(l + 1) + i;
 }
 
+static inline const u64 *kjx_scan_dims(const struct kjx_scan *s)
+{
+	return (const u64 *)(s + 1);
+}
+
+/* operand 0 is read, 1 written */
+static inline const struct kjx_operand *kjx_scan_operand(const struct kjx_scan *s, u32 i)
+{
+	return kjx_operand_at(kjx_scan_dims(s) + s->rank, s->rank, i);
+}
+
 static inline const u32 *kjx_exchange_table(const struct kjx_exchange *e)
 {
 	return (const u32 *)(e + 1);

@@ -77,6 +77,8 @@ u64 kjx_plan_insn_bytes(const struct kjx_image *image, const struct kjx_insn *in
 		return kjx_align_up(kjx_sort_plan_bytes(image, p), 8);
 	case KJX_OPCODE_LINALG:
 		return kjx_align_up(kjx_linalg_plan_bytes(image, p), 8);
+	case KJX_OPCODE_SCAN:
+		return kjx_align_up(kjx_scan_plan_bytes(image, p), 8);
 	case KJX_OPCODE_EXCHANGE:
 		return kjx_exchange_plan_bytes(image, p);
 	case KJX_OPCODE_TRACE:
@@ -103,6 +105,8 @@ u64 kjx_plan_insn_scratch(const struct kjx_image *image, const struct kjx_insn *
 		return kjx_gather_scratch(image, p);
 	case KJX_OPCODE_SORT:
 		return kjx_sort_scratch(image, p);
+	case KJX_OPCODE_SCAN:
+		return kjx_scan_scratch(image, p);
 	case KJX_OPCODE_LINALG:
 		return kjx_linalg_scratch(image, p);
 	default:
@@ -144,6 +148,9 @@ u64 kjx_plan_insn_cost(const struct kjx_image *image, const struct kjx_insn *ins
 		break;
 	case KJX_OPCODE_SORT:
 		cost = kjx_sort_cost(image, p);
+		break;
+	case KJX_OPCODE_SCAN:
+		cost = kjx_scan_cost(image, p);
 		break;
 	case KJX_OPCODE_LINALG:
 		cost = kjx_linalg_cost(image, p);
@@ -263,6 +270,9 @@ static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *s
 		break;
 	case KJX_OPCODE_SORT:
 		step->plan = kjx_sort_build(b, p);
+		break;
+	case KJX_OPCODE_SCAN:
+		step->plan = kjx_scan_build(b, p);
 		break;
 	case KJX_OPCODE_LINALG:
 		step->plan = kjx_linalg_build(b, p);

@@ -290,6 +290,13 @@ u64 kjx_linalg_cost(const struct kjx_image *image, const struct kjx_linalg *insn
 const struct kjx_linalg_step *kjx_linalg_build(struct kjx_builder *b, const struct kjx_linalg *insn);
 enum kjx_status kjx_linalg_run(struct kjx_slice *s, const struct kjx_linalg_step *p);
 
+struct kjx_scan_plan;
+u64 kjx_scan_plan_bytes(const struct kjx_image *image, const struct kjx_scan *insn);
+u64 kjx_scan_scratch(const struct kjx_image *image, const struct kjx_scan *insn);
+u64 kjx_scan_cost(const struct kjx_image *image, const struct kjx_scan *insn);
+const struct kjx_scan_plan *kjx_scan_build(struct kjx_builder *b, const struct kjx_scan *insn);
+enum kjx_status kjx_scan_run(struct kjx_slice *s, const struct kjx_scan_plan *p);
+
 struct kjx_exchange_plan;
 u64 kjx_exchange_plan_bytes(const struct kjx_image *image, const struct kjx_exchange *insn);
 u64 kjx_exchange_cost(const struct kjx_image *image, const struct kjx_exchange *insn);

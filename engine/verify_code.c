@@ -79,6 +79,8 @@ static u32 fixed_bytes(u32 opcode)
 		return sizeof(struct kjx_gather);
 	case KJX_OPCODE_SORT:
 		return sizeof(struct kjx_sort);
+	case KJX_OPCODE_SCAN:
+		return sizeof(struct kjx_scan);
 	case KJX_OPCODE_LINALG:
 		return sizeof(struct kjx_linalg);
 	case KJX_OPCODE_WHILE:
@@ -240,6 +242,8 @@ static kjx_noinline enum kjx_status verify_insn(struct walk *w, const struct kjx
 		return kjx_verify_gather(w->v, (const void *)insn);
 	case KJX_OPCODE_SORT:
 		return kjx_verify_sort(w->v, (const void *)insn);
+	case KJX_OPCODE_SCAN:
+		return kjx_verify_scan(w->v, (const void *)insn);
 	case KJX_OPCODE_LINALG:
 		return kjx_verify_linalg(w->v, (const void *)insn);
 	case KJX_OPCODE_EXCHANGE:

@@ -54,6 +54,7 @@ u64 kjx_insn_flops(const struct kjx_image *image, const struct kjx_insn *insn)
 {
 	const struct kjx_gather *g = (const void *)insn;
 	const struct kjx_dot *d = (const void *)insn;
+	const struct kjx_scan *scan = (const void *)insn;
 
 	switch (insn->opcode) {
 	case KJX_OPCODE_NEST:
@@ -62,6 +63,8 @@ u64 kjx_insn_flops(const struct kjx_image *image, const struct kjx_insn *insn)
 		return kjx_sat_mul(points(kjx_dot_dims(d), kjx_dot_rank(d)), kjx_dtype_kind[d->dtype] == 'c' ? 8 : 2);
 	case KJX_OPCODE_SCATTER:
 		return kjx_sat_mul(points(kjx_gather_dims(g), kjx_gather_rank(g)), body_flops(image, g->body, g->n_uops));
+	case KJX_OPCODE_SCAN:
+		return points(kjx_scan_dims(scan), scan->rank);
 	case KJX_OPCODE_SORT:
 		return sort_flops(image, (const void *)insn);
 	}

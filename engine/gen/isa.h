@@ -187,6 +187,7 @@ enum kjx_status {
 #define KJX_OPCODE_SCATTER 4
 #define KJX_OPCODE_SORT 5
 #define KJX_OPCODE_LINALG 6
+#define KJX_OPCODE_SCAN 7
 #define KJX_OPCODE_WHILE 16
 #define KJX_OPCODE_DO 17
 #define KJX_OPCODE_CASE 18
@@ -202,6 +203,7 @@ enum kjx_status {
 	X(SCATTER, "scatter") \
 	X(SORT, "sort") \
 	X(LINALG, "linalg") \
+	X(SCAN, "scan") \
 	X(WHILE, "while") \
 	X(DO, "do") \
 	X(CASE, "case") \

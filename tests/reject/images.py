@@ -24,6 +24,7 @@ from kjax.bytecode.program import (
     Linalg,
     Nest,
     Operand,
+    Scan,
     Sort,
     Tensor,
     Trace,
@@ -129,6 +130,13 @@ def eigenvalues():
                  [Linalg("eigh", "c64", 1, (0, 3, 0), (Operand(0, 0, ()), Operand(1, 0, ()), Operand(2, 0, ()), None))])
 
 
+def scan():
+    """along the rows of a matrix"""
+    tensors = [Tensor("f32", "input", 48), Tensor("f32", "output", 48)]
+    insn = Scan("add", "f32", (3, 4), view(0, 4, 1), view(1, 4, 1))
+    return Image(tensors, [Argument(0, "f32", (3, 4))], [Argument(1, "f32", (3, 4))], [insn])
+
+
 def _increment(tensor):
     """t[0] += t[1], i32"""
     body = (Uop("load", "i32", 0, imm=0), Uop("load", "i32", 1, imm=1), Uop("add", "i32", 0, 0, 1),
@@ -181,7 +189,7 @@ def empty():
     return Image([], [Argument(None, "f32", (0, 3))], [Argument(None, "f32", (0, 3))])
 
 
-PROGRAMS = {f.__name__: f for f in (map_nest, reduce_nest, in_place, dot, gather, scatter, sort_by_keys, sort_by_body, linalg,
+PROGRAMS = {f.__name__: f for f in (map_nest, reduce_nest, in_place, dot, gather, scatter, sort_by_keys, sort_by_body, scan, linalg,
                                     eigenvalues, loop, exchange, all_gather, trace, trace_call, empty)}
 
 

@@ -18,7 +18,7 @@ def assembled_poke(name, layout, at, *values):
 @pytest.mark.parametrize("name", [n for n, f in PROGRAMS.items() if f().code])
 def test_opcode_flags_length(refuses, name):
     data = assemble(PROGRAMS[name]())
-    for opcode in (0, 7, 21, 255, 0xFFFF):
+    for opcode in (0, 15, 21, 255, 0xFFFF):
         refuses(poke(data, "H", 0, opcode, within="CODE"), "bad_opcode", 0)
     refuses(poke(data, "H", 2, 1, within="CODE"), "bad_opcode", 0)
     for length in (0, 4, 7, 8, 16, 0xFFFFFFF8, 0xFFFFFFFF):
@@ -399,3 +399,25 @@ def test_exchange_kind_and_padding(refuses):
 
 def test_lane_id_into_a_larger_tensor(refuses):
     refuses(with_tensor("exchange", 3, bytes=8), "out_of_bounds", 2)
+
+
+# -- scan ----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("fields, status", [
+    (dict(op="sub"), "bad_uop"), (dict(op="neg"), "bad_uop"), (dict(op="load"), "bad_uop"), (dict(op="add", dtype="c64"), "bad_uop"),
+    (dict(op="add", dtype="bf16"), "bad_uop"), (dict(dtype="i32"), "bad_dtype"), (dict(input=view(7, 4, 1)), "bad_operand"),
+    (dict(input=view(0, 4, 2)), "out_of_bounds"), (dict(input=view(0, 4, -1)), "out_of_bounds"),
+    (dict(out=view(1, 4, 0)), "bad_overlap"), (dict(out=view(0, 4, 1)), "read_only"), (dict(dims=(3, 5)), "out_of_bounds"),
+    (dict(input=view(1, 1, 4, offset=0), dims=(3, 3)), "bad_overlap")])
+def test_scan(refuses, fields, status):
+    refuses(edited("scan", **fields), status, 0)
+
+
+@pytest.mark.parametrize("at, value, status", [(11, 1, "reserved_set"), (10, 0, "bad_rank"), (10, 13, "bad_rank"), (10, 3, "bad_length"),
+                                               (9, 255, "bad_uop")])
+def test_fields_of_a_scan(refuses, at, value, status):
+    refuses(assembled_poke("scan", "B", at, value), status, 0)
+
+
+def test_a_scan_in_place(verify):
+    verify(edited("scan", input=view(1, 4, 1)))

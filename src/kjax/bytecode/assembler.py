@@ -85,6 +85,12 @@ def _linalg(x, bodies):
     return "linalg", head + b"".join(_OPERAND.pack(_NONE, 0, 0) if o is None else _operand(o) for o in x.operands)
 
 
+def _scan(s, bodies):
+    head = struct.pack("<HBBI", ops.BY_NAME[s.op].number << ops.DTYPE_BITS | dtypes.BY_NAME[s.dtype].number, len(s.dims), 0,
+                       s.source)
+    return "scan", head + _dims(s.dims) + _operand(s.input) + _operand(s.out)
+
+
 def _exchange(e, bodies):
     if e.kind == "all_gather":
         table = [group << 16 | place for group, place in e.table]
@@ -111,6 +117,7 @@ _ENCODERS = {
     p.Dot: _dot,
     p.Gather: _gather,
     p.Sort: _sort,
+    p.Scan: _scan,
     p.Linalg: _linalg,
     p.Exchange: _exchange,
     p.Trace: _trace,

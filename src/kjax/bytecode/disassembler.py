@@ -98,6 +98,13 @@ def _linalg(r, _):
                     tuple(name for name, bit in linalg.FLAGS.items() if bits & bit), source)
 
 
+def _scan(r, _):
+    code, rank, _, source = r.take("HBBI")
+    dtype = dtypes.BY_NUMBER[code & (1 << ops.DTYPE_BITS) - 1].name
+    dims = r.numbers("Q", rank)
+    return p.Scan(ops.BY_NUMBER[code >> ops.DTYPE_BITS].name, dtype, dims, r.operand(rank), r.operand(rank), source)
+
+
 def _while(r, _):
     trips, _, source = r.take("QII")
     return p.While(trips, source)
@@ -134,7 +141,7 @@ def _trace(r, _):
     return p.Trace(_TRACES[kind], site, values[:n_inputs], values[n_inputs:], source)
 
 
-_DECODERS = {"nest": _nest, "dot": _dot, "gather": _gather, "scatter": lambda r, b: _gather(r, b, True), "sort": _sort, "trace": _trace,
+_DECODERS = {"nest": _nest, "dot": _dot, "gather": _gather, "scatter": lambda r, b: _gather(r, b, True), "sort": _sort, "scan": _scan, "trace": _trace,
              "linalg": _linalg,
              "while": _while, "do": _do, "case": _case, "branch": lambda r, b: p.Branch(), "end": lambda r, b: p.End()}
 

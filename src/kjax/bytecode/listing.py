@@ -105,6 +105,10 @@ def _linalg(x, image):
     return [f"{x.kind}.{x.dtype} batch {x.batch}, {sizes}" + "".join(f", {f}" for f in x.flags), *views]
 
 
+def _scan(s, image):
+    return [f"scan {_dims(s.dims)} by {s.op}.{s.dtype}", f"{_view(s.input, image)} -> {_view(s.out, image)}"]
+
+
 def _exchange(e, image):
     if e.kind == "lane_id":
         return [f"lane_id -> t{e.out}"]
@@ -125,6 +129,7 @@ _LINES = {
     p.Dot: _dot,
     p.Gather: _gather,
     p.Sort: _sort,
+    p.Scan: _scan,
     p.Linalg: _linalg,
     p.Exchange: _exchange,
     p.Trace: _trace,

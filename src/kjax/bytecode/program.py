@@ -131,6 +131,18 @@ class Linalg:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """Prefixes along the last dim by the micro-operation ``op`` on ``dtype``."""
+
+    op: str
+    dtype: str
+    dims: tuple
+    input: Operand
+    out: Operand
+    source: int = 0
+
+
+@dataclass(frozen=True)
 class While:
     trips: int = 0
     source: int = 0

@@ -9,7 +9,7 @@ from math import prod
 
 from kjax.bytecode import program as p
 from kjax.compiler.body import Body, Register, finish, outer_scalars
-from kjax.compiler.nest import access
+from kjax.compiler.nest import access, collapse_groups
 from kjax.compiler.sortkeys import keys_of
 from kjax.compiler.views import Buffer, dense
 from kjax.ir.graph import Type
@@ -252,7 +252,20 @@ def bitcast_convert(self, op):
     self.bind(op.result, dense(Buffer(op.result.dtype, op.result.type.size, root=source.buffer), op.result.shape))
 
 
+def scan(self, op):
+    d, x = op.attributes["dim"], self.materialize(self.view(op.operands[0]))
+    target = self.destination(op.result, [x])
+    self.bind(op.result, target)
+    if target.size == 0 or x.shape[d] == 1:
+        return self.copy(x, target)
+    views = [v.reverse([d]) if op.attributes["reverse"] else v for v in (x, target)]
+    views = [v.transpose([k for k in range(len(v.shape)) if k != d] + [d]) for v in views]
+    dims, strides, _ = collapse_groups((list(range(len(x.shape) - 1)), [], [len(x.shape) - 1]), views[0].shape, views)
+    self.program.emit(p.Scan(op.attributes["op"], x.dtype, dims, *(access(v, s) for v, s in zip(views, strides)),
+                             source=self.program.source(op)))
+
+
 HANDLERS = {
     "bitcast_convert": bitcast_convert, "pad": pad, "concatenate": concatenate, "gather": gather, "scatter": scatter, "dynamic_slice": dynamic_slice,
-    "dynamic_update_slice": dynamic_update_slice, "sort": sort,
+    "dynamic_update_slice": dynamic_update_slice, "sort": sort, "scan": scan,
 }

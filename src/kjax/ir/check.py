@@ -326,6 +326,14 @@ def _linalg(op):
     return linalg_signature(op.attributes["kind"], op.attributes["flags"], [v.type for v in op.operands])[-1]
 
 
+def _scan(op):
+    x, at = op.operands[0].type, op.attributes
+    _dims_in([at["dim"]], x.rank, "dim")
+    need(at["op"] in ("add", "mul", "max", "min", "and", "or", "xor") and x.dtype in ops.BY_NAME[at["op"]].dtypes
+         and not x.info.is_complex, f"nothing is scanned by {at['op']} on {x.dtype}")
+    return [x]
+
+
 def _while(op):
     types = [v.type for v in op.operands]
     condition, body = op.regions
@@ -387,6 +395,7 @@ RULES = {
                            "scatter_dims_map", "index_vector_dim"), 1, _scatter),
     "dynamic_slice": Rule(None, ("sizes",), 0, _dynamic_slice),
     "dynamic_update_slice": Rule(None, (), 0, _dynamic_update_slice),
+    "scan": Rule(1, ("op", "dim", "reverse"), 0, _scan),
     "sort": Rule(None, ("dim", "stable"), 1, _sort),
     "linalg": Rule(None, ("kind", "flags"), 0, _linalg),
     "while": Rule(None, ("trips",), 2, _while),

@@ -35,6 +35,8 @@ elementwise              any non-special name of ``isa/ops.py`` except ``copy`` 
                          ``index_vector_dim``; region (*olds, *updates) -> *news of scalars
 ``dynamic_slice``        operands (x, *scalar starts); ``sizes``
 ``dynamic_update_slice`` operands (x, update, *scalar starts)
+``scan``                 ``op`` (add, mul, max, min, and, or, xor), ``dim``, ``reverse``: inclusive prefixes (suffixes) along
+                         a dim; types that are native and not complex
 ``sort``                 operands xs; ``dim``, ``stable``; region (l0, r0, l1, r1, ...) -> i1
 ``linalg``               ``kind`` and ``flags`` of ``isa/linalg.py``: operands of that kind, results likewise, with equal
                          dims of the batch in front

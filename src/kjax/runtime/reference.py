@@ -431,6 +431,18 @@ def _scatter(ev, op, *operands):
     return [b.reshape(shape) for b in buffers]
 
 
+@_rule
+def _scan(ev, op, a):
+    """In double precision, rounded once, like a sum."""
+    at = op.attributes
+    backward = (slice(None),) * at["dim"] + (slice(None, None, -1),)
+    a = a[backward] if at["reverse"] else a
+    wide = np.float64 if a.dtype.kind == "f" else a.dtype
+    by = {"max": np.maximum, "min": np.minimum, **_UFUNCS}[at["op"]]
+    out = convert(by.accumulate(a.astype(wide), at["dim"], dtype=wide), a.dtype)
+    return out[backward] if at["reverse"] else out
+
+
 # -- sort -----------------------------------------------------------------------------------------------------------
 @_rule
 def _sort(ev, op, *arrays):

@@ -5,8 +5,11 @@ import math
 from kjax.frontend.legalize.reduction import checked, only_op, scalar_region, without_branches
 from kjax.frontend.legalize.registry import rule
 from kjax.ir.graph import Type
+from kjax.ir.scalar import apply_elementwise
+from kjax.isa import ops
 
-SCAN_FROM = 64  # a cumulative window at least this long is done in log2 steps instead of a window per element
+SCAN_FROM = 16  # a cumulative window at least this long is a scan instead of a window per element
+SCANNED = ("add", "mul", "max", "min", "and", "or", "xor")
 
 
 def _ones(node, name, rank):
@@ -31,9 +34,9 @@ def reduce_window(b, node):
     padding = _padding(node, rank)
     types = [Type(a.dtype, t.shape) for a, t in zip(region.results, node.types, strict=True)]
     dim = cumulative_dim(xs[0].shape, window, padding) if {*strides, *base, *dilations} == {1} else None
-    if n == 1 and dim is not None and window[dim] >= SCAN_FROM and only_op(region):
-        scanned = scan(b, xs[0], inits[0], dim, only_op(region), backward=padding[dim][0] == 0)
-        return [b.convert(scanned, node.type.dtype)]
+    if dim is not None and window[dim] >= SCAN_FROM:
+        scanned = scan(b, xs, inits, dim, region, backward=padding[dim][0] == 0)
+        return [b.convert(v, t.dtype) for v, t in zip(scanned, node.types, strict=True)]
     out = b.add("reduce_window", xs + inits, types, regions=[region], window=tuple(window), strides=strides,
                 base_dilations=base, window_dilations=dilations, padding=padding)
     return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
@@ -48,30 +51,52 @@ def cumulative_dim(shape, window, padding):
     return k if window[k] == shape[k] and sorted(padding[k]) == [0, shape[k] - 1] else None
 
 
-def scan(b, x, initial, dim, name, *, backward=False):
-    """Inclusive prefix (or suffix) combination along ``dim`` in ceil(log2 n) whole-array steps."""
-    n, shift = x.shape[dim], 1
-    x = b.map(name, b.broadcast(initial, x.shape), x) if not _is_identity(initial, name) else x
+def scan(b, xs, inits, dim, region, *, backward=False):
+    """Inclusive prefix (or suffix) combinations along ``dim``: an instruction where the body is an operation that has one,
+    else ceil(log2 n) steps over the whole arrays."""
+    name, dtype = only_op(region), xs[0].dtype
+    wide = dtype if xs[0].type.info.is_native else "f32"
+    if name in SCANNED and not xs[0].type.info.is_complex and wide in ops.BY_NAME[name].dtypes and len(xs) == 1:
+        scanned = b.add("scan", [b.convert(xs[0], wide)], Type(wide, xs[0].shape), op=name, dim=dim, reverse=backward)
+        xs = [b.convert(scanned, dtype)]
+    else:
+        xs = _scan_in_steps(b, xs, dim, region, backward)
+    if name and _is_identity(inits[0], name):
+        return xs
+    return apply_elementwise(b.region, region, [b.broadcast(i, x.shape) for i, x in zip(inits, xs)] + xs, b.source)
+
+
+def _scan_in_steps(b, xs, dim, region, backward):
+    n, shift = xs[0].shape[dim], 1
     while shift < n:
-        low, high = [0] * x.type.rank, [0] * x.type.rank
-        kept = b.slice_dim(x, dim, shift, n) if backward else b.slice_dim(x, dim, 0, n - shift)
-        (high if backward else low)[dim] = shift
-        moved = b.pad(kept, initial, low, high)
-        x = b.map(name, x, moved) if backward else b.map(name, moved, x)
+        late = [b.slice_dim(x, dim, shift, n) for x in xs]
+        early = [b.slice_dim(x, dim, 0, n - shift) for x in xs]
+        left, right = (late, early) if backward else (early, late)
+        merged = apply_elementwise(b.region, region, left + right, b.source)
+        done = [b.slice_dim(x, dim, n - shift, n) if backward else b.slice_dim(x, dim, 0, shift) for x in xs]
+        xs = [b.concatenate([m, d] if backward else [d, m], dim) for d, m in zip(done, merged)]
         shift *= 2
-    return x
+    return xs
 
 
 def _is_identity(initial, name):
-    """Whether the initial value changes nothing: 0 for add, 1 for mul, the extremes for max and min."""
+    """Whether the initial value changes nothing: 0 for add, 1 for mul, the extremes for max and min, all ones for and."""
     if initial.op is None or initial.op.name != "constant":
         return False
-    v = initial.op.attributes["value"].reshape(-1)[0]
+    v, info = initial.op.attributes["value"].reshape(-1)[0], initial.type.info
     if name in ("add", "or", "xor"):
         return not v
-    if name in ("mul",):
+    if name == "mul":
         return v == 1
-    return name in ("max", "min", "and")  # combining twice with the same value does not change these
+    if name not in ("max", "min", "and"):
+        return False
+    if info.kind == "bool":
+        return bool(v) == (name != "max")
+    if info.is_float:
+        return v == (float("-inf") if name == "max" else float("inf"))
+    ones = (1 << info.bits) - 1 if info.kind == "uint" else -1
+    lowest, highest = (0, ones) if info.kind == "uint" else (-1 << info.bits - 1, (1 << info.bits - 1) - 1)
+    return int(v) == {"max": lowest, "min": highest, "and": ones}[name]
 
 
 @rule("stablehlo.select_and_scatter")
