@@ -201,3 +201,11 @@ def test_cheap_large_results_are_computed_again():
     x = np.random.default_rng(0).standard_normal((1024, 1024)).astype(np.float32)
     program = kjax.compile(lambda x: (x - x.mean()) * jnp.square(x - x.mean()).sum(), x)
     assert program.memory_analysis().temp_size_in_bytes < 1 << 20
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_sorts_of_any_float_are_by_key(dtype):
+    x = jnp.asarray(np.random.default_rng(1).standard_normal(40).astype(np.float32)).astype(dtype).at[3].set(jnp.nan)
+    program = kjax.compile(jnp.sort, x)
+    assert "by comparator" not in program.as_text()
+    np.testing.assert_array_equal(np.asarray(program(np.asarray(x))).astype(np.float32), np.asarray(jnp.sort(x)).astype(np.float32))

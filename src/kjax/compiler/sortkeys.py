@@ -12,7 +12,10 @@ def _constant(value):
     """A scalar constant's value, or None."""
     if value.op is None or value.op.name != "constant":
         return None
-    return np.asarray(value.op.attributes["value"]).item() if value.type.info.is_native else None
+    number = np.asarray(value.op.attributes["value"])
+    if value.type.info.is_float:
+        return number.astype(np.float64).item()
+    return number.item() if value.type.info.is_native else None
 
 
 def _through_total_order(value):
