@@ -216,3 +216,35 @@ def test_local_memory_is_the_callers(tmp_path):
     assert os.pread(file, 1, 5) == b"\7"
     port.free(block)
     os.close(file)
+
+
+def test_a_guest_that_kvm_does_not_boot_boots_without(monkeypatch, tmp_path):
+    """The probe may pass where the guest's processor model is refused."""
+    from kjax.errors import DeviceError
+    from kjax.runtime.guest import cache, guest
+
+    tried = []
+
+    class Machine:
+        def __init__(self, config):
+            tried.append(config.accel)
+            if config.accel == "kvm":
+                raise DeviceError("failed to set MSR 0x10a")
+
+    monkeypatch.delenv("KJAX_GUEST_ACCEL", raising=False)
+    monkeypatch.setattr(cache, "root", lambda: tmp_path)
+    monkeypatch.setattr(accel, "probe", lambda name: True)
+    monkeypatch.setattr(os, "access", lambda *a: True)
+    for name, value in (("Machine", Machine), ("GuestPort", lambda machine: machine)):
+        monkeypatch.setattr(guest, name, value)
+    monkeypatch.setattr(guest.tools, "require", lambda: None)
+    monkeypatch.setattr(guest.kernels, "ensure", lambda progress: type("Kernel", (), {"image": "k", "release": "r"}))
+    monkeypatch.setattr(guest.initramfs, "ensure", lambda kernel: "i")
+    accel.choose.cache_clear()
+    try:
+        guest.Guest(load=False)._boot()
+        assert tried == ["kvm", "tcg,thread=multi"]
+        accel.choose.cache_clear()
+        assert accel.choose().startswith("tcg")
+    finally:
+        accel.choose.cache_clear()

@@ -15,6 +15,7 @@ from kjax.errors import DeviceError
 from kjax.runtime.guest import cache
 
 _SECONDS = 3
+MODEL = ("-cpu", "max")  # of the guest, and of the probe: a KVM may run instructions but refuse the model's registers
 _SUCCESS = 0x31  # isa-debug-exit ends QEMU with (value << 1) | 1
 
 # A multiboot image: magic, flags (bit 16: the addresses are here), checksum, then header, load start, load end,
@@ -36,7 +37,7 @@ def probe(accel):
         file.flush()
         try:
             child = subprocess.Popen(
-                ["qemu-system-x86_64", "-accel", accel, "-nodefaults", "-no-user-config", "-display", "none", "-m", "16M",
+                ["qemu-system-x86_64", "-accel", accel, *MODEL, "-nodefaults", "-no-user-config", "-display", "none", "-m", "16M",
                  "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", file.name],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         except OSError:
@@ -73,6 +74,16 @@ def _kvm_works():
         return False
     if probe("kvm"):
         return True
+    _remember(failed, boot)
+    return False
+
+
+def _remember(failed, boot):
     failed.parent.mkdir(parents=True, exist_ok=True)
     failed.write_text(boot)
-    return False
+
+
+def give_up_kvm():
+    """A guest did not boot with KVM although the probe did: from now on, until this machine is booted again, TCG."""
+    _remember(cache.root() / "kvm-failed", Path("/proc/sys/kernel/random/boot_id").read_text())
+    choose.cache_clear()

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import replace
 
 from kjax.errors import DeviceError
 from kjax.runtime.guest import accel, initramfs, kernels, module, tools
@@ -86,7 +87,13 @@ class Guest:
             memory or _number("KJAX_GUEST_MEMORY", 1024, 256), append, devices,
             boot_seconds=_number("KJAX_GUEST_BOOT_SECONDS", 120, 1))
         self._progress(f"Booting kernel {kernel.release}", None)
-        machine = Machine(config)
+        try:
+            machine = Machine(config)
+        except DeviceError:
+            if config.accel != "kvm" or os.environ.get("KJAX_GUEST_ACCEL"):
+                raise
+            accel.give_up_kvm()
+            machine = Machine(replace(config, accel=accel.choose()))
         port = GuestPort(machine)
         if self._load:
             try:

@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass
 
 from kjax.errors import DeadlineError, DeviceError
+from kjax.runtime.guest import accel
 from kjax.runtime.guest import protocol as p
 
 _CONSOLE_LINES = 200
@@ -66,7 +67,7 @@ def _command(config, fd):
     # the death signal is set by setpriv: code between fork and exec is not safe in a process full of threads
     wrapper = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     return [
-        *wrapper, "qemu-system-x86_64", "-accel", config.accel, "-cpu", "max", "-smp", str(config.cpus),
+        *wrapper, "qemu-system-x86_64", "-accel", config.accel, *accel.MODEL, "-smp", str(config.cpus),
         "-m", f"{config.memory}M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-serial", "stdio", "-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,fd={fd}",
         "-device", "virtserialport,chardev=agent,name=kjax.agent", *config.devices,
