@@ -1,4 +1,4 @@
-"""fft: discrete Fourier transforms of any length as passes of small radices, each one nest (ADR 14).
+"""fft: discrete Fourier transforms of any length as passes of small radices, each one nest (ADR 10).
 
 Real input and real output have passes of their own while they pay; a long real transform of even length is a complex
 one of half
