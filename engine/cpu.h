@@ -60,14 +60,14 @@ struct kjx_cpu {
 	u32 needs;				/* KJX_CPU_HAS_* */
 	kjx_uop_fn *const *uops;		/* by code, KJX_UOP_CODES entries, NULL where isa/ops.py has no row */
 	kjx_op_fn *const *cells;		/* the same on one element, threaded; NULL: run a strip of one */
-	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
-	const struct kjx_fold *folds;		/* the last one has no fn */
 	/* strided moves of elements of 1 << log2_size bytes: a run of n elements, byte strides */
 	void (*move)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 n, u32 log2_size);
-	const struct kjx_scans *(*scan)(u32 code);	/* the routines of a scan; every one that is verified has some */
 	/* iota: dst[i] = first + i * step, as i32 or i64 */
 	void (*iota32)(s32 *dst, s64 first, s64 step, u64 n);
 	void (*iota64)(s64 *dst, s64 first, s64 step, u64 n);
+	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
+	const struct kjx_fold *folds;		/* the last one has no fn */
+	const struct kjx_scans *(*scan)(u32 code);	/* the routines of a scan; every one that is verified has some */
 	/* origins of n windows from indices @stride bytes apart, clamped without branches; @skip: KJX_SKIPPED where out of
 	 * range; unless @first: added to those that are there, and what was skipped stays so */
 	void (*origins)(s64 *origin, const struct kjx_origins *o, const void *at, s64 stride, u64 n, bool skip, bool first);
