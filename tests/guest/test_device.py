@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
+import kjax._engine
 import pytest
 
 import kjax
-import kjax._engine
 from kjax.runtime.guest import Guest, initramfs, kernels
 
 SOURCE = Path(kjax.__file__).resolve().parent.parent

@@ -6,8 +6,8 @@ import inspect
 import numpy as np
 
 from kjax import _engine
-from kjax.ir import trees
 from kjax.api.compile import compile as compile_program
+from kjax.ir import trees
 
 
 def jit(fun=None, /, *, static_argnums=None, static_argnames=None, donate_argnums=None, donate_argnames=None,

@@ -13,7 +13,6 @@ from kjax.compiler.views import dense
 from kjax.errors import LimitError
 from kjax.isa import limits
 
-
 MANY_TRIPS, FEW_ROWS, COPIED_BYTES = 16, 4, (1 << 12, 1 << 19)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from kjax.compiler import control, data, linalg, products
 from kjax.compiler.body import Body, Register, RegisterPressure, finish, outer_scalars
 from kjax.compiler.fuse import VIEWS, Cluster, free_values, partition
-from kjax.compiler.neutral import neutral
 from kjax.compiler.nest import Operands, map_nest, reduce_nest
+from kjax.compiler.neutral import neutral
 from kjax.compiler.views import Buffer, View, apart, dense
 from kjax.errors import UnsupportedOpError
 from kjax.isa import dtypes, limits
