@@ -13,8 +13,15 @@ from engine import ENGINE, Program
 from kjax.bytecode import program as p
 
 CPUS = ("scalar", "avx2")
-NUMPY = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "max": np.maximum, "min": np.minimum,
-         "neg": np.negative}
+
+
+def largest(a, b):
+    """IEEE's maximum: of zeros the positive one. NumPy's takes either."""
+    return np.where((a == 0) & (b == 0), a + b, np.maximum(a, b))
+
+
+NUMPY = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "max": largest,
+         "min": lambda a, b: -largest(-a, -b), "neg": np.negative}
 DTYPES = {"f32": np.float32, "f64": np.float64}
 ROWS = re.findall(r"^KJX_PAIR\((\w+), \w+, (\w+), \w+, (\d)\)", (ENGINE / "pairs.def").read_text(), re.M)
 N = 100

@@ -76,6 +76,13 @@ def make(kernel, folder, progress=lambda message, fraction: None):
                           f"The whole of it: {' '.join(command)}")
 
 
+def _last_used(path):
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process tidies up at the same time
+        return 0.0
+
+
 def ensure(kernel, progress=lambda message, fraction: None):
     """Path of kjax.ko for ``kernel``, built when the cache has none of these sources. Raises DeviceError.
 
@@ -98,7 +105,7 @@ def ensure(kernel, progress=lambda message, fraction: None):
 
     built = cache.build(f"modules/{kernel.release}/{key}", build)
     os.utime(built)
-    others = sorted((p for p in built.parent.iterdir() if not p.name.startswith(".")), key=lambda p: p.stat().st_mtime)
+    others = sorted((p for p in built.parent.iterdir() if not p.name.startswith(".")), key=_last_used)
     for old in others[:-_KEEP]:
         shutil.rmtree(old, ignore_errors=True)
     return built / "kjax.ko"
