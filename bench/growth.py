@@ -79,7 +79,7 @@ SUBJECTS = {
 }
 
 
-def median_us(call, seconds=0.3, least=3):
+def median_us(call, seconds=0.3, least=2):
     call()
     times, start = [], time.perf_counter()
     while len(times) < least or (time.perf_counter() - start < seconds and len(times) < 2000):
