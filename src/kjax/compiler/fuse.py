@@ -34,15 +34,23 @@ def is_elementwise(op):
 
 @dataclass(eq=False)
 class Node:
-    """One unit of emission; ``ops`` in program order."""
+    """One unit of emission; ``ops`` in program order.
+
+    Hashed by its number in the region, so that sets of nodes have the same order in every process: searches then take
+    the same way each time, and a program costs the same to compile.
+    """
 
     ops: list
     first: int
     last: int
+    number: int
     deps: set = field(default_factory=set)
     users: set = field(default_factory=set)
     place: int = 0
     emitted: bool = False
+
+    def __hash__(self):
+        return self.number
 
 
 PLACE = attrgetter("place")
@@ -165,7 +173,7 @@ class _Fuser:
         elif op.name == "reduce" and op.operands[0].type.size:
             cluster = self.join_reduce(at, op, deps)
         if cluster is None:
-            node = Node([op], at, at)
+            node = Node([op], at, at, at)
             if is_traced(op):  # what the host sees keeps its order
                 deps |= {self.last_traced} if self.last_traced is not None else set()
                 self.last_traced = node
@@ -242,7 +250,7 @@ class _Fuser:
                     and len(cluster.ops) < MAX_MEMBERS
                     and self.post_pays(cluster) and self.may_join(deps, cluster)):
                 return self.put(cluster, at, op, deps, cluster.posts)
-        cluster = self.node(Cluster([], at, at, shape=shape), set())
+        cluster = self.node(Cluster([], at, at, at, shape=shape), set())
         return self.put(cluster, at, op, deps, cluster.maps)
 
     @staticmethod
@@ -262,7 +270,7 @@ class _Fuser:
         home = next((c for c in homes if len(c.reduces) + n <= MAX_REDUCTIONS and c not in inits
                      and self.may_join(deps, c)), None)
         if home is None:
-            home = self.node(Cluster([], at, at, shape=shape), set())
+            home = self.node(Cluster([], at, at, at, shape=shape), set())
         home.kept = kept
         return self.put(home, at, op, deps, home.reduces)
 

@@ -324,7 +324,7 @@ class RegionLowering:
         self.emit_maps(node.maps, {*node.reduces, *node.posts})
         for k, op in enumerate(node.reduces):
             self.later = {*node.reduces[k + 1:], *node.posts}
-            self.emit_reduce(Cluster([op], node.first, node.last, shape=node.shape, kept=node.kept, reduces=[op]))
+            self.emit_reduce(Cluster([op], node.first, node.last, node.number, shape=node.shape, kept=node.kept, reduces=[op]))
         self.emit_maps(node.posts)
 
     def emit_maps(self, members, later=frozenset()):
