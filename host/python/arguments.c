@@ -7,9 +7,12 @@
  * Python numbers for rank 0 (weakly typed), 64-bit types where the program has the 32-bit one (JAX without x64), copies of
  * strided arrays. What JAX would compile another program for is a TypeError.
  */
+#include <stddef.h>
 #include <stdint.h>
 
 #include "extension.h"
+
+#include <numpy/arrayscalars.h>
 
 static bool is_ready(PyArrayObject *array, const struct signature *want, const npy_intp *dims, int rank)
 {
@@ -205,24 +208,55 @@ static PyArrayObject *convert(struct program *program, u32 number, PyObject *obj
 	return copy;
 }
 
-PyArrayObject *kjx_bind(struct program *program, u32 number, PyObject *object, bool stacked, PyObject **keep)
+/* where NumPy's own scalars keep their value; 0: another library's */
+static size_t scalar_offset(int type_num)
+{
+	switch (type_num) {
+#define ROW(number, type) case NPY_##number: return offsetof(Py##type##ScalarObject, obval);
+	ROW(BOOL, Bool) ROW(BYTE, Byte) ROW(UBYTE, UByte) ROW(SHORT, Short) ROW(USHORT, UShort) ROW(INT, Int) ROW(UINT, UInt)
+	ROW(LONG, Long) ROW(ULONG, ULong) ROW(LONGLONG, LongLong) ROW(ULONGLONG, ULongLong)
+	ROW(HALF, Half) ROW(FLOAT, Float) ROW(DOUBLE, Double) ROW(CFLOAT, CFloat) ROW(CDOUBLE, CDouble)
+#undef ROW
+	}
+	return 0;
+}
+
+/* a scalar of exactly the program's type is read where it lies; NULL: it is none, or lies askew */
+static u8 *scalar_bytes(const struct signature *want, PyObject *object)
+{
+	size_t offset = Py_TYPE(object) == want->type->typeobj ? scalar_offset(want->type->type_num) : 0;
+	u8 *at = (u8 *)object + offset;
+
+	return offset && !((uintptr_t)at & (want->slot->size - 1u)) ? at : NULL;
+}
+
+bool kjx_bind(struct program *program, u32 number, PyObject *object, bool stacked, PyObject **keep, u8 **data)
 {
 	const struct signature *want = &program->inputs[number];
 	const npy_intp *dims = want->stacked + !stacked;
 	int rank = want->rank + stacked;
-	PyArrayObject *array;
+	PyArrayObject *array = (PyArrayObject *)object;
+	u8 *scalar;
 
-	if (PyArray_CheckExact(object) && is_ready((PyArrayObject *)object, want, dims, rank))
-		return (PyArrayObject *)object;
+	if (PyArray_CheckExact(object) && is_ready(array, want, dims, rank)) {
+		*data = PyArray_DATA(array);
+		return true;
+	}
+	scalar = rank ? NULL : scalar_bytes(want, object);
+	if (scalar) {
+		*data = scalar;
+		return true;
+	}
 	array = convert(program, number, object, dims, rank);
 	if (!array)
-		return NULL;
+		return false;
 	if (!*keep)
 		*keep = PyList_New(0);
 	if (!*keep || PyList_Append(*keep, (PyObject *)array) < 0) {
 		Py_DECREF(array);
-		return NULL;
+		return false;
 	}
+	*data = PyArray_DATA(array);
 	Py_DECREF(array);	/* the list holds it */
-	return array;
+	return true;
 }

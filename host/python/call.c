@@ -71,14 +71,11 @@ static int bind_inputs(struct program *program, struct kjx_frame *frame, struct 
 		       PyObject **keep)
 {
 	u32 n = program->n_inputs, i, lane;
-	PyArrayObject *array;
 	u8 **at, *data;
 
 	for (i = 0; i < n; i++) {
-		array = kjx_bind(program, i, args[i], lanes.count > 1, keep);
-		if (!array)
+		if (!kjx_bind(program, i, args[i], lanes.count > 1, keep, &data))
 			return -1;
-		data = PyArray_DATA(array);
 		at = frame->inputs + (u64)lanes.first * n + i;
 		*at = data;
 		for (lane = 1; lane < lanes.count; lane++)

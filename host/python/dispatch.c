@@ -482,6 +482,23 @@ static PyObject *dispatch_known(PyObject *self, void *unused)
 	return PyLong_FromSsize_t(((struct dispatch *)self)->count);
 }
 
+static PyObject *dispatch_guard(PyObject *self, void *unused)
+{
+	struct dispatch *d = (struct dispatch *)self;
+
+	(void)unused;
+	return Py_NewRef(d->guard ? d->guard : Py_None);
+}
+
+static int dispatch_set_guard(PyObject *self, PyObject *value, void *unused)
+{
+	struct dispatch *d = (struct dispatch *)self;
+
+	(void)unused;
+	Py_XSETREF(d->guard, !value || value == Py_None ? NULL : Py_NewRef(value));
+	return 0;
+}
+
 static PyMethodDef dispatch_methods[] = {
 	{ "add", (PyCFunction)(void (*)(void))dispatch_add, METH_VARARGS | METH_KEYWORDS,
 	  "add(program, inputs, outputs, *, weak=None, condition=None)\n--\n\n"
@@ -501,6 +518,7 @@ static PyMemberDef dispatch_members[] = {
 static PyGetSetDef dispatch_getset[] = {
 	{ "__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL },
 	{ "known", dispatch_known, NULL, "number of programs that calls may go to", NULL },
+	{ "guard", dispatch_guard, dispatch_set_guard, "what a call asks first: programs are tried whose condition equals its answer", NULL },
 	{ NULL }
 };
 

@@ -75,9 +75,10 @@ PyObject *kjx_facts_dict(const struct kjx_facts *facts);
 /** kjx_bind - make input @number's bytes available
  * @stacked:	the lanes' inputs stand one after another in one array
  * @keep:	list of objects to hold until the run has ended, made when first needed
- * Return: the array (borrowed from the caller's object or from @keep), or NULL with TypeError or OverflowError set.
+ * @data:	where they are: in @object, which the caller holds, or in a member of @keep
+ * Return: false with TypeError or OverflowError set.
  */
-PyArrayObject *kjx_bind(struct program *program, u32 number, PyObject *object, bool stacked, PyObject **keep);
+bool kjx_bind(struct program *program, u32 number, PyObject *object, bool stacked, PyObject **keep, u8 **data);
 
 /** kjx_is_ready - has it the exact type, shape and layout of input @number? */
 bool kjx_is_ready(const struct program *program, u32 number, PyObject *object);

@@ -100,6 +100,16 @@ def test_the_guard_separates_conditions(calls):
     assert d(f32(1, 2), f32(3, 4)) == "fallback"
 
 
+def test_a_guard_that_comes_later(calls):
+    d = make(calls)
+    assert d.guard is None
+    d.guard = lambda: 1
+    d.add(_engine.Program(images.elementwise("add", (2,))), LEAVES, "*", condition=1)
+    np.testing.assert_array_equal(d(f32(1, 2), f32(3, 4)), [4, 6])
+    d.guard = None
+    assert d.guard is None and d(f32(1, 2), f32(3, 4)) == "fallback"
+
+
 def test_a_failing_guard_is_heard(calls):
     d = make(calls, guard=lambda: 1 / 0)
     d.add(_engine.Program(images.elementwise("add", (2,))), LEAVES, "*")

@@ -61,6 +61,19 @@ def test_numbers_for_scalars(add, number):
     assert add(number, 1)[0] == np.float32(number) + 1
 
 
+SCALARS = ["i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64", "c64", "c128"]
+
+
+@pytest.mark.parametrize("dtype", SCALARS)
+def test_numpy_scalars_are_read_where_they_lie(dtype):
+    scalar = np.dtype({"i": "int", "u": "uint", "f": "float", "c": "complex"}[dtype[0]] + dtype[1:]).type
+    program = _engine.Program(images.elementwise("sub", (), dtype, size=int(dtype[1:]) // 8))
+    a, b = scalar(100), scalar(3)
+    (out,) = program(a, b)
+    assert out == scalar(97) and out.dtype == scalar and out.shape == ()
+    assert a == 100 and b == 3
+
+
 def test_other_libraries_arrays(add34):
     import jax.numpy as jnp
 
