@@ -412,3 +412,52 @@ def test_what_is_not_finite_ends(kind, sizes, dtype, value):
     if kind in ("eigh", "svd", "schur", "eig"):
         *results, info = lane.outputs()
         assert info[0] and all(np.isnan(r).all() for r in results)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_eigenvalues_of_badly_scaled_matrices(dtype):
+    """Balancing: d a d^-1 has the eigenvalues of a, whatever powers of two d has, and they come out as exactly."""
+    n = 12
+    a = wide(matrix(dtype, n, n))
+    d = 2.0 ** np.array([0, 12, -9, 3, 20, -20, 7, -14, 1, 0, 16, -5])
+    scaled = (a * d[:, None] / d).astype(dtypes.BY_NAME[dtype].numpy)
+    want = np.linalg.eigvals(a)
+    got = run("eig", dtype, [scaled], {"n": n})
+    scale = np.linalg.norm(a, 2)
+    is_small(min_distance(got["w"].astype(np.complex128), want), scale * 30, dtype, n)
+    for k, (v, left) in enumerate(zip(got["vr"].T.astype(np.complex128), got["vl"].T.astype(np.complex128))):
+        v, left = v / d, left * d  # the vectors of a
+        is_small((a @ v - got["w"][k] * v) / np.linalg.norm(v), scale, dtype, n)
+        is_small((left.conj() @ a - got["w"][k] * left.conj()) / np.linalg.norm(left), scale, dtype, n)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shift", [1, 4])
+def test_eigenvalues_that_stand_alone(dtype, shift):
+    """A matrix that rows and columns in another order make block triangular: what is put aside comes back in its place."""
+    n = 9
+    a = np.triu(wide(matrix(dtype, n, n)), -1)
+    a[2, 1] = a[3, 2] = a[7, 6] = a[8, 7] = 0
+    order = np.arange(n) * shift % n
+    a = a[order][:, order].astype(dtypes.BY_NAME[dtype].numpy)
+    got = run("eig", dtype, [a], {"n": n})
+    w, vl, vr = (got[k].astype(np.complex128) for k in ("w", "vl", "vr"))
+    scale = np.linalg.norm(a, 2)
+    is_small(a @ vr - vr * w, scale, dtype, n)
+    is_small(adjoint(vl) @ a - w[:, None] * adjoint(vl), scale, dtype, n)
+    got = run("schur", dtype, [a], {"n": n})
+    is_unitary(got["z"], dtype)
+    is_small(wide(got["z"]) @ wide(got["t"]) @ adjoint(wide(got["z"])) - wide(a), scale, dtype, n)
+
+
+@pytest.mark.parametrize("dtype", ["f64", "c128"])
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_eigenvalues_come_in_the_order_of_lapack(dtype, n):
+    for seed in range(5):
+        a = matrix(dtype, n, n, seed=seed)
+        w, v = np.linalg.eig(a)
+        got = run("eig", dtype, [a], {"n": n})
+        np.testing.assert_allclose(got["w"], w, rtol=1e-9, atol=1e-9)
+        phase = np.sum(v.conj() * got["vr"], axis=0)  # up to a sign, which rounding may turn in real matrices
+        np.testing.assert_allclose(np.abs(phase.real), 1, rtol=1e-9)
+        assert not dtype.startswith("c") or np.all(phase.real > 0)
