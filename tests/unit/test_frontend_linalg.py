@@ -90,8 +90,29 @@ def test_donation_is_kept_and_no_rule_is_an_unsupported_op():
 
 
 def test_an_option_that_jax_cannot_lower_is_an_unsupported_op():
-    with pytest.raises(UnsupportedOpError, match="subset_by_index"):
-        run(lambda a: jax.lax.linalg.eigh(a, subset_by_index=(0, 1)), np.eye(3, dtype=np.float32))
+    with pytest.raises(UnsupportedOpError, match="QDWH"):
+        run(lambda a: jax.lax.linalg.eigh(a, implementation=jax.lax.linalg.EighImplementation.QDWH), np.eye(3, dtype=np.float32))
+
+
+@pytest.mark.parametrize("subset", [(0, 2), (1, 4), (3, 5), (0, 5)])
+def test_a_range_of_eigenvalues(subset):
+    a = matrix("float32", 2, 5, 5)
+    v, w = run(lambda a: jax.lax.linalg.eigh(a, subset_by_index=subset), a)
+    all_v, all_w = run(lambda a: jax.lax.linalg.eigh(a), a)
+    some = slice(*subset)
+    np.testing.assert_array_equal(w, all_w[..., some])
+    np.testing.assert_array_equal(v, all_v[..., some])
+
+
+@pytest.mark.parametrize("subset", [(0, 2), (1, 3), (0, 4)])
+def test_a_range_of_singular_values(subset):
+    a = matrix("complex64", 6, 4)
+    u, s, vh = run(lambda a: jax.lax.linalg.svd(a, full_matrices=False, subset_by_index=subset), a)
+    some = slice(*subset)
+    np.testing.assert_allclose(s, np.linalg.svd(a)[1][some], rtol=1e-5)
+    np.testing.assert_allclose(u.conj().T @ a @ vh.conj().T, np.diag(s), atol=1e-5)
+    (only,) = run(lambda a: [jax.lax.linalg.svd(a, full_matrices=False, compute_uv=False, subset_by_index=subset)], a)
+    np.testing.assert_array_equal(only, s)
 
 
 def cpu(function, *args):

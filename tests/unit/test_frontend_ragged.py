@@ -62,6 +62,56 @@ def test_batch_ragged_dim():
     np.testing.assert_allclose(program(x, w, g), x @ w, rtol=1e-5, atol=1e-5)
 
 
+def sizes_of(text):
+    return np.array([[int(c) for c in row] for row in text.split()], np.int32)
+
+
+@pytest.mark.parametrize("groups", ["231 015", "600 000", "020 111"])
+def test_sizes_that_differ_in_a_batch(groups):
+    x, w, g = f32(2, 6, 5), f32(3, 2, 5, 4), sizes_of(groups)
+    program = kjax.compile(ragged("2x6x5", "3x2x5x4", "2x3", "2x6x4", "lhs_batching_dimensions = [0], rhs_batching_dimensions = [1], "
+                                  "lhs_contracting_dimensions = [2], rhs_contracting_dimensions = [2], "
+                                  "lhs_ragged_dimensions = [1], rhs_group_dimensions = [0]"))
+    want = np.stack([lax.ragged_dot(x[k], w[:, k], g[k]) for k in range(2)])
+    np.testing.assert_allclose(program(x, w, g), want, rtol=1e-5, atol=1e-5)
+
+
+def test_sizes_that_differ_along_a_free_dim():
+    x, w, g = f32(2, 6, 5), f32(3, 5, 4), sizes_of("231 014")
+    program = kjax.compile(ragged("2x6x5", "3x5x4", "2x3", "2x6x4", "lhs_batching_dimensions = [], rhs_batching_dimensions = [], "
+                                  "lhs_contracting_dimensions = [2], rhs_contracting_dimensions = [1], "
+                                  "lhs_ragged_dimensions = [1], rhs_group_dimensions = [0]"))
+    want = np.stack([lax.ragged_dot(x[k], w, g[k]) for k in range(2)])
+    np.testing.assert_allclose(program(x, w, g), want, rtol=1e-5, atol=1e-5)
+
+
+def test_contracted_sizes_that_differ_in_a_batch():
+    x, w, g = f32(2, 5, 6), f32(2, 6, 4), sizes_of("231 103")
+    program = kjax.compile(ragged("2x5x6", "2x6x4", "2x3", "3x2x5x4", "lhs_batching_dimensions = [0], "
+                                  "rhs_batching_dimensions = [0], lhs_contracting_dimensions = [2], rhs_contracting_dimensions = [1], "
+                                  "lhs_ragged_dimensions = [2], rhs_group_dimensions = []"))
+    ends = np.cumsum(g, axis=1)
+    want = np.stack([[x[k][:, e - n:e] @ w[k][e - n:e] for n, e in zip(g[k], ends[k])] for k in range(2)], axis=1)
+    np.testing.assert_allclose(program(x, w, g), want, rtol=1e-5, atol=1e-5)
+
+
+def test_batched_sizes_of_a_ragged_batch():
+    x, w, g = f32(2, 6, 3, 5), f32(2, 6, 5, 4), sizes_of("21 33")
+    program = kjax.compile(ragged("2x6x3x5", "2x6x5x4", "2x2", "2x6x3x4", "lhs_batching_dimensions = [0, 1], "
+                                  "rhs_batching_dimensions = [0, 1], lhs_contracting_dimensions = [3], "
+                                  "rhs_contracting_dimensions = [2], lhs_ragged_dimensions = [1], rhs_group_dimensions = []"))
+    want = x @ w
+    want[0, 3:] = 0
+    np.testing.assert_allclose(program(x, w, g), want, rtol=1e-5, atol=1e-5)
+
+
+def test_vmap_over_sizes_for_another_platform():
+    x, w, g = f32(2, 6, 5), f32(2, 3, 5, 4), sizes_of("231 042")
+    artifact = export.export(jax.jit(jax.vmap(lax.ragged_dot)), platforms=("tpu",))(x, w, g)
+    want = np.stack([lax.ragged_dot(x[k], w[k], g[k]) for k in range(2)])
+    np.testing.assert_allclose(kjax.compile(artifact)(x, w, g), want, rtol=1e-5, atol=1e-5)
+
+
 def test_an_artifact_for_another_platform():
     x, w, g = f32(6, 5), f32(3, 5, 4), np.array([2, 3, 1], np.int32)
     artifact = export.export(jax.jit(lax.ragged_dot), platforms=("tpu",))(x, w, g)

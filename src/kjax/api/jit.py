@@ -8,6 +8,7 @@ import numpy as np
 from kjax import _engine
 from kjax.api.compile import compile as compile_program
 from kjax.ir import trees
+from kjax.isa import dtypes
 
 
 def jit(fun=None, /, *, static_argnums=None, static_argnames=None, donate_argnums=None, donate_argnames=None,
@@ -124,6 +125,8 @@ class Jitted(_engine.Dispatch):
         local = self.environment in (None, "embedded") and self.deadline is None and program.lanes == 1
         if not (plain and local) or signature.in_spec is None or signature.out_spec is None:
             return
+        if any(dtypes.BY_NAME[leaf.dtype].sign_is_stored for leaf in signature.inputs):
+            return  # their bytes are not what the engine takes
         weak = [type(x) if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic) else None
                 for x in leaves]
         found = []

@@ -91,6 +91,8 @@ class Signature:
             array = array.astype(leaf.numpy)
         if array.shape != leaf.shape:
             raise self.wrong(leaf, f"{array.dtype.name}[{','.join(map(str, array.shape))}]")
+        if dtypes.BY_NAME[leaf.dtype].sign_is_stored:
+            array = _signed(array, dtypes.BY_NAME[leaf.dtype].bits)
         return np.require(array, requirements=["C", "A"])
 
     def scalar(self, x, leaf):
@@ -116,6 +118,12 @@ class Signature:
 
             return jax.tree_util.tree_unflatten(self.out_tree, arrays)
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def _signed(array, bits):
+    """Integers below a byte with their sign in all of it, as the engine has them: ml_dtypes looks at the low bits only."""
+    low = np.ascontiguousarray(array).view(np.int8) << (8 - bits)
+    return (low >> (8 - bits)).view(array.dtype).reshape(array.shape)
 
 
 def _short(paths):

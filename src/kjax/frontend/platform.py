@@ -74,3 +74,28 @@ def _adopt_calls():
         primitive = getattr(linalg, name, None)
         if primitive in rules["cpu"]:
             rules[PLATFORM].setdefault(primitive, rules["cpu"][primitive])
+    for name, parts in _SUBSETS.items():
+        primitive = getattr(linalg, name, None)
+        if primitive in rules["cpu"] and rules[PLATFORM][primitive] is rules["cpu"][primitive]:
+            rules[PLATFORM][primitive] = mlir.LoweringRuleEntry(_of_subset(primitive, rules["cpu"][primitive].rule, parts), True)
+
+
+# primitives with ``subset_by_index``, and from which end of each result's dims the chosen ones count
+_SUBSETS = {"eigh_p": (-1, -1), "svd_p": (-1, -1, -2)}
+
+
+def _of_subset(primitive, whole, parts):
+    """A lowering rule that takes a range out of all results; the CPU's, ``whole``, refuses one."""
+    from jax import lax
+    from jax._src.interpreters import mlir
+
+    def some(x, *, subset_by_index, **params):
+        results = primitive.bind(x, subset_by_index=None, **params)
+        return [lax.slice_in_dim(r, *subset_by_index, axis=axis) for r, axis in zip(results, parts)]
+
+    def rule(context, x, *, subset_by_index, **params):
+        if subset_by_index is None:
+            return whole(context, x, subset_by_index=None, **params)
+        return mlir.lower_fun(some, multiple_results=True)(context, x, subset_by_index=subset_by_index, **params)
+
+    return rule

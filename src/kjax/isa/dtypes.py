@@ -47,6 +47,11 @@ class DType:
     def is_integer(self):
         return self.kind in ("int", "uint")
 
+    @property
+    def sign_is_stored(self):
+        """Below a byte: the sign fills what the number leaves of its byte."""
+        return self.kind == "int" and self.bits < 8
+
 
 def _row(number, name, size, kind, numpy, stablehlo=None, compute=None, bits=None):
     return DType(number, name, size, kind, np.dtype(numpy), stablehlo or name, compute or name,

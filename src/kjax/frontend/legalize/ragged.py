@@ -19,14 +19,12 @@ def ragged_dot(b, node):
     contracted = tuple(numbers.lhs_contracting_dimensions), tuple(numbers.rhs_contracting_dimensions)
     (ragged,), group = tuple(numbers.lhs_ragged_dimensions), tuple(numbers.rhs_group_dimensions)
     lhs, rhs, sizes = node.operands
-    if sizes.type.rank != 1:
-        b.refuse(node.name, f"its group sizes are {sizes.type}: they differ between the rows of a batch",
-                 "Use group sizes of one dim, or jax.vmap over lax.ragged_dot")
+    prefix = _dims_of_sizes(ragged, batch[0], contracted[0])[:sizes.type.rank - 1]
 
     def emit(x, y, _):
         if ragged in batch[0]:
-            return b.dot(masked(b, x, ragged, sizes, together=True), y, batch=batch, contract=contracted)
-        rows = masked(b, x, ragged, sizes)  # (group, *lhs)
+            return b.dot(masked(b, x, ragged, sizes, prefix, together=True), y, batch=batch, contract=contracted)
+        rows = masked(b, x, ragged, sizes, prefix)  # (group, *lhs)
         shifted = tuple(k + 1 for k in batch[0]), tuple(k + 1 for k in contracted[0])
         if ragged in contracted[0]:  # the groups are a free dim; it goes before the batch
             out = b.dot(rows, y, batch=(shifted[0], batch[1]), contract=(shifted[1], contracted[1]))
@@ -37,22 +35,33 @@ def ragged_dot(b, node):
     return contract(b, lhs, rhs, node.type, emit)
 
 
-def masked(b, x, dim, sizes, *, together=False):
-    """(groups, *x.shape): ``x`` where its index along ``dim`` is in the group, else 0; ``together``: in any group, (*x.shape)."""
-    n = sizes.shape[0]
+def _dims_of_sizes(ragged, batch, contracted):
+    """The dims of lhs between whose rows the group sizes may differ: those before the ragged one, in its kind of dims."""
+    for kind, outer in ((batch, ()), (contracted, batch)):
+        if ragged in kind:
+            return (*outer, *kind[:kind.index(ragged)])
+    return (*batch, *(k for k in range(ragged) if k not in batch and k not in contracted))
+
+
+def masked(b, x, dim, sizes, prefix, *, together=False):
+    """(groups, *x.shape): ``x`` where its index along ``dim`` is in the group, else 0; ``together``: in any group, (*x.shape).
+
+    ``sizes``: (*prefix, groups), where ``prefix`` are dims of ``x``.
+    """
+    n, last = sizes.shape[-1], sizes.type.rank - 1
     sizes = b.convert(sizes, "i64")
-    # ends[g] = sum of sizes[:g + 1], as a small product with a triangle
-    grid = (n, n)
-    upto = b.map("ge", b.iota(Type("i64", grid), 0), b.iota(Type("i64", grid), 1))
-    kept = b.select(upto, b.broadcast(sizes, grid, (1,)), b.full(0, Type("i64", grid)))
-    ends = b.reduce(kept, 0, (1,), "add")
+    # ends[..., g] = sum of sizes[..., :g + 1], by a triangle of ones and zeros
+    grid = Type("i64", (*sizes.shape, n))
+    upto = b.map("ge", b.iota(grid, last), b.iota(grid, last + 1))
+    kept = b.select(upto, b.broadcast(sizes, grid.shape, (*range(last), last + 1)), b.full(0, grid))
+    ends = b.reduce(kept, 0, (last + 1,), "add")
     if together:
-        total = b.reshape(b.slice_dim(ends, 0, n - 1, n), ())
-        inside = b.map("lt", b.iota(Type("i64", x.shape), dim), b.broadcast(total, x.shape))
+        total = b.reshape(b.slice_dim(ends, last, n - 1, n), sizes.shape[:-1])
+        inside = b.map("lt", b.iota(Type("i64", x.shape), dim), b.broadcast(total, x.shape, prefix))
         return b.select(inside, x, b.full(0, x.type))
     starts = b.map("sub", ends, sizes)
     shape = (n, *x.shape)
-    place = b.iota(Type("i64", shape), dim + 1)
-    inside = b.map("and", b.map("ge", place, b.broadcast(starts, shape, (0,))), b.map("lt", place, b.broadcast(ends, shape, (0,))))
+    place, at = b.iota(Type("i64", shape), dim + 1), (*(k + 1 for k in prefix), 0)
+    inside = b.map("and", b.map("ge", place, b.broadcast(starts, shape, at)), b.map("lt", place, b.broadcast(ends, shape, at)))
     wide = b.broadcast(x, shape, tuple(range(1, len(shape))))
     return b.select(inside, wide, b.full(0, wide.type))
