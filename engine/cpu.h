@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "gemm.h"
 #include "linalg.h"
+#include "quick.h"
 #include "thread.h"
 
 /* dst[i] = op(a[i], b[i], c[i]) for i < n; operands that an operation lacks are ignored. dst may equal a, b or c. */
@@ -65,6 +66,7 @@ struct kjx_cpu {
 	/* iota: dst[i] = first + i * step, as i32 or i64 */
 	void (*iota32)(s32 *dst, s64 first, s64 step, u64 n);
 	void (*iota64)(s64 *dst, s64 first, s64 step, u64 n);
+	const struct kjx_quick_fns *quick;	/* sorting by one key */
 	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
 	const struct kjx_fold *folds;		/* the last one has no fn */
 	const struct kjx_scans *(*scan)(u32 code);	/* the routines of a scan; every one that is verified has some */

@@ -2,10 +2,11 @@
 /*
  * Opcode sort: row after row through phases, each in pieces that fit a slice.
  *
+ *	by one key	mostly: build keys, let the cpu table sort them (quick.h)
  *	by keys		for each key, the last first: build records in the order so far and count their digits; then
  *			move them, a digit at a time. A short row does all of it in one piece, merging.
  *	by a body	number the records; then merge runs of 1, 2, 4 ...
- *	both		for each operand: write its elements in order, through a copy where it is sorted in place
+ *	all		for each operand: write its elements in order, through a copy where it is sorted in place
  *
  * vm->at[]: row; phase; element in the phase; 1 when the records are in array b. What is done when does not
  * depend on the budget, and neither does the result.
@@ -19,12 +20,37 @@ enum { AT_ROW, AT_PHASE, AT_ELEMENT, AT_SWAPPED };
 struct shape {
 	u64 n, rows, array_bytes;
 	u32 digits;
-	bool wide, values, small;
+	bool wide, values, small, quick, has_ties;
+	enum kjx_quick_form form;
 };
+
+static u32 log2_up(u64 n)
+{
+	u32 log2 = 0;
+
+	while (log2 < 63 && 1ull << log2 < n)
+		log2++;
+	return log2;
+}
 
 static u32 dtype_of(const struct kjx_image *image, const struct kjx_sort *insn, u32 operand)
 {
 	return image->tensors[kjx_sort_operand(insn, operand, 0)->tensor].dtype;
+}
+
+/* one key that fits a record, or that is all there is to sort, goes the quick way */
+static void choose_quick(struct shape *shape, const struct kjx_image *image, const struct kjx_sort *insn, u64 size)
+{
+	struct kjx_sort_key key;
+
+	shape->values = shape->quick = shape->has_ties = false;
+	if (insn->n_keys != 1)
+		return;
+	kjx_sort_key_set(&key, dtype_of(image, insn, 0), insn->descending & 1, insn->total & 1);
+	shape->values = insn->n_operands == 1 && kjx_quick_inverts(&key, log2_up(size));
+	shape->quick = shape->values || !shape->wide;
+	shape->has_ties = shape->values && kjx_quick_has_ties(&key);
+	shape->form = !shape->values ? KJX_QUICK_RECORDS : size == 8 ? KJX_QUICK_64 : KJX_QUICK_32;
 }
 
 static void shape_of(struct shape *shape, const struct kjx_image *image, const struct kjx_sort *insn)
@@ -44,18 +70,25 @@ static void shape_of(struct shape *shape, const struct kjx_image *image, const s
 		if (i < insn->n_keys && size == 8)
 			shape->wide = true;
 	}
-	shape->values = insn->n_keys == 1 && insn->n_operands == 1;
-	shape->small = insn->n_keys && shape->n <= (shape->wide ? 512 : 128);
+	choose_quick(shape, image, insn, kjx_dtype_size[dtype_of(image, insn, 0)]);
+	shape->small = insn->n_keys && !shape->quick && shape->n <= (shape->wide ? 512 : 128);
 	shape->digits = kjx_radix_digits(shape->wide);
 	/* an array also serves as the copy of an operand that is sorted in place */
-	widest = kjx_max(widest, shape->wide ? 16 : 8);
+	if (shape->quick && shape->values)
+		widest = shape->form == KJX_QUICK_64 ? 8 : 4;
+	else
+		widest = kjx_max(widest, shape->wide ? 16 : 8);
 	shape->array_bytes = kjx_align_up(kjx_sat_mul(shape->n, widest), 64);
+	if (shape->quick)
+		shape->array_bytes = kjx_sat_add(shape->array_bytes, KJX_QUICK_SLACK);
 }
 
 static u64 work_bytes(const struct shape *shape, const struct kjx_sort *insn)
 {
 	if (!insn->n_keys)
 		return kjx_sort_body_work(insn);
+	if (shape->quick)
+		return sizeof(struct kjx_quick);
 	return shape->small ? 0 : shape->digits * 256ull * sizeof(u64);
 }
 
@@ -64,16 +97,7 @@ u64 kjx_sort_scratch(const struct kjx_image *image, const struct kjx_sort *insn)
 	struct shape shape;
 
 	shape_of(&shape, image, insn);
-	return 2 * shape.array_bytes + kjx_align_up(work_bytes(&shape, insn), 64);
-}
-
-static u32 log2_up(u64 n)
-{
-	u32 log2 = 0;
-
-	while (log2 < 63 && 1ull << log2 < n)
-		log2++;
-	return log2;
+	return kjx_sat_add(kjx_sat_mul(shape.has_ties ? 3 : 2, shape.array_bytes), kjx_align_up(work_bytes(&shape, insn), 64));
 }
 
 u64 kjx_sort_cost(const struct kjx_image *image, const struct kjx_sort *insn)
@@ -85,6 +109,8 @@ u64 kjx_sort_cost(const struct kjx_image *image, const struct kjx_sort *insn)
 	levels = log2_up(shape.n);
 	if (!insn->n_keys)	/* bisection of runs of 1, 2, 4 ...: 1, 2, 3 ... rounds */
 		each = 1 + levels * (levels + 1) / 2 * kjx_sort_body_unit(image, insn);
+	else if (shape.quick)	/* keys, copies, network; parting what is allowed, by eights; a heap's sifts at worst */
+		each = 4 + (levels + 8) / 6 + 2 * (levels + 2);
 	else
 		each = insn->n_keys * (1 + (shape.small ? levels : shape.digits));
 	each += 2ull * insn->n_operands;
@@ -126,8 +152,13 @@ const struct kjx_sort_plan *kjx_sort_build(struct kjx_builder *b, const struct k
 	p->wide = shape.wide;
 	p->values = shape.values;
 	p->small = shape.small;
+	p->quick = shape.quick;
+	p->has_ties = shape.has_ties;
+	p->form = shape.form;
+	p->allowance = kjx_sat_mul(shape.n, log2_up(shape.n) + 2ull);
 	p->b = shape.array_bytes;
-	p->work = 2 * shape.array_bytes;
+	p->ties = 2 * shape.array_bytes;
+	p->work = p->ties + (shape.has_ties ? shape.array_bytes : 0);
 	p->rank = insn->rank;
 	p->n_keys = insn->n_keys;
 	p->n_operands = insn->n_operands;
@@ -181,12 +212,26 @@ static u64 *array(struct kjx_slice *s, const struct kjx_sort_plan *p, bool b)
 	return (u64 *)(s->scratch + (b ? p->b : p->a));
 }
 
+static struct kjx_quick *progress(struct kjx_slice *s, const struct kjx_sort_plan *p)
+{
+	return (struct kjx_quick *)(s->scratch + p->work);
+}
+
+static struct kjx_quick_row quick_row(struct kjx_slice *s, const struct kjx_sort_plan *p)
+{
+	return (struct kjx_quick_row){
+		.key = p->key, .a = s->scratch + p->a, .b = s->scratch + p->b,
+		.ties = p->has_ties ? s->scratch + p->ties : NULL,
+		.n = p->n, .log2_size = p->operand[0].log2_size, .form = p->form,
+	};
+}
+
 static void build(struct kjx_slice *s, const struct kjx_sort_plan *p, u32 key, u64 *records, u64 first, u64 n)
 {
 	const struct kjx_sort_operand *o = &p->operand[key];
 
 	kjx_sort_records(&p->key[key], records, p->wide, row_in(s, p, o), o->in_step, o->log2_size, first, n,
-			 key + 1 < p->n_keys, p->values);
+			 key + 1 < p->n_keys);
 }
 
 /* write elements [first, first + n) of an operand; back: from the copy, the second half of a sort in place */
@@ -197,9 +242,11 @@ static void output(struct kjx_slice *s, const struct kjx_sort_plan *p, u32 opera
 	u8 *copy = (u8 *)array(s, p, !s->vm->at[AT_SWAPPED]);
 	u8 *out = kjx_address(s, &o->out) + kjx_sort_row(p, o->out_strides, s->vm->at[AT_ROW]);
 
-	if (p->values)
-		kjx_sort_put(out, o->out_step, o->log2_size, records, p->wide, first, n);
-	else if (back)
+	if (p->values) {
+		const struct kjx_quick_row quick = quick_row(s, p);
+
+		s->cpu->quick->put(progress(s, p), &quick, out, o->out_step, first, n);
+	} else if (back)
 		kjx_sort_copy(out, o->out_step, copy, o->log2_size, first, n);
 	else if (o->in_place)
 		kjx_sort_gather(copy, 1 << o->log2_size, row_in(s, p, o), o->in_step, o->log2_size, records, p->wide,
@@ -220,7 +267,7 @@ static u64 small_row(struct kjx_slice *s, const struct kjx_sort_plan *p)
 	s->vm->at[AT_SWAPPED] = records == b;
 	for (i = 0; i < p->n_operands; i++) {
 		output(s, p, i, false, 0, p->n);
-		if (p->operand[i].in_place && !p->values)
+		if (p->operand[i].in_place)
 			output(s, p, i, true, 0, p->n);
 	}
 	return p->n * (p->n_keys * (1 + (u64)log2_up(p->n)) + 2ull * p->n_operands);
@@ -230,6 +277,33 @@ static void next_phase(u64 *at)
 {
 	at[AT_PHASE]++;
 	at[AT_ELEMENT] = 0;
+}
+
+/* One piece of phase 0, keys, or 1, sorting them. Returns the work units. */
+static u64 quick_step(struct kjx_slice *s, const struct kjx_sort_plan *p)
+{
+	const struct kjx_quick_row row = quick_row(s, p);
+	const struct kjx_sort_operand *o = &p->operand[0];
+	struct kjx_quick *q = progress(s, p);
+	u64 *at = s->vm->at, first = at[AT_ELEMENT], n;
+
+	if (at[AT_PHASE]) {
+		n = s->cpu->quick->sort(q, &row, s->limit - s->spent);
+		if (!q->depth)
+			next_phase(at);
+		return n;
+	}
+	if (!first) {
+		kjx_memset(q, 0, offsetof(struct kjx_quick, segment));
+		q->allowance = p->allowance;
+		q->segment[q->depth++] = (struct kjx_quick_segment){ .n = p->n };
+	}
+	n = kjx_min(p->n - first, KJX_SORT_CHUNK);
+	s->cpu->quick->build(q, &row, row_in(s, p, o), o->in_step, first, n);
+	at[AT_ELEMENT] += n;
+	if (at[AT_ELEMENT] == p->n)
+		next_phase(at);
+	return n;
 }
 
 /* One piece of a phase of sorting by keys, phase < n_keys * (1 + digits). Returns the work units. */
@@ -302,7 +376,8 @@ static u64 output_step(struct kjx_slice *s, const struct kjx_sort_plan *p, u64 p
 enum kjx_status kjx_sort_run(struct kjx_slice *s, const struct kjx_sort_plan *p)
 {
 	const u32 digits = kjx_radix_digits(p->wide);
-	const u64 sorting = p->n_keys ? p->n_keys * (1ull + digits) : 1ull + log2_up(p->n);
+	const u64 by_keys = p->quick ? 2 : p->n_keys * (1ull + digits);
+	const u64 sorting = p->n_keys ? by_keys : 1ull + log2_up(p->n);
 	u64 *at = s->vm->at, units;
 
 	while (at[AT_ROW] < p->rows) {
@@ -311,7 +386,7 @@ enum kjx_status kjx_sort_run(struct kjx_slice *s, const struct kjx_sort_plan *p)
 		else if (at[AT_PHASE] >= sorting)
 			units = output_step(s, p, at[AT_PHASE] - sorting);
 		else
-			units = p->n_keys ? radix_step(s, p, digits) : body_step(s, p);
+			units = p->quick ? quick_step(s, p) : p->n_keys ? radix_step(s, p, digits) : body_step(s, p);
 		if (p->small || at[AT_PHASE] == sorting + 2ull * p->n_operands) {
 			at[AT_ROW]++;
 			at[AT_PHASE] = at[AT_ELEMENT] = at[AT_SWAPPED] = 0;

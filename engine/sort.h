@@ -2,8 +2,9 @@
 /*
  * Sorts, decoded. A row (a line along the sorted dim) becomes records, the records are sorted, then every operand is
  * written in their order. A record is a key, mapped to an unsigned integer whose order is the wanted one, and a
- * payload: the element's number in the row, or, when the sole operand is the key, the element itself. Narrow records
- * are one u64 (key in the upper half), wide ones two. No floating point anywhere: keys are bits.
+ * payload: the element's number in the row. Narrow records are one u64 (key in the upper half), wide ones two. By a single
+ * key most rows are sorted by the cpu table (quick.h): narrow records, or keys alone where the key is the sole operand
+ * and says all about its element. No floating point anywhere: keys are bits.
  */
 #ifndef KJX_SORT_H
 #define KJX_SORT_H
@@ -12,20 +13,6 @@
 
 #define KJX_SORT_CHUNK 4096u		/* elements between two looks at the budget */
 #define KJX_SORT_STRIP 256u		/* comparisons in one run of a comparator */
-
-/** struct kjx_sort_key - how the bits of an element become an unsigned key
- * @mask:	bits that count
- * @sign:	the sign bit; 0 for unsigned
- * @is_float:	sign and magnitude, else two's complement
- * @total:	floats: -0 before +0, NaN by sign; else zeros are equal and NaN is the largest
- * @nan_above:	floats: a magnitude above this is a NaN
- * @nan_is_sign: floats without -0: the sign bit alone is the NaN
- * @flip:	mask for a descending key, else 0
- */
-struct kjx_sort_key {
-	u64 mask, sign, nan_above, flip;
-	bool is_float, total, nan_is_sign;
-};
 
 struct kjx_sort_operand {
 	struct kjx_place in, out;
@@ -39,14 +26,16 @@ struct kjx_sort_operand {
  * @n, @rows:	length of a row, number of rows
  * @unit:	work units of one comparison by the body
  * @wide:	records are two words
- * @values:	the payload is the element
+ * @values:	keys alone
  * @small:	a row is sorted in one go by merging, else by radix
- * @a, @b, @work: offsets of the two record arrays and of the rest in the scratch
+ * @quick:	or by the cpu table, as quick.h says, with @form of keys; @allowance: as there
+ * @a, @b, @ties, @work: offsets of the two arrays of records, of the ties of @quick, and of the rest in the scratch
  */
 struct kjx_sort_plan {
-	u64 n, rows, unit, a, b, work;
+	u64 n, rows, unit, a, b, ties, work, allowance;
 	u32 rank, n_operands, n_keys;
-	bool wide, values, small;
+	bool wide, values, small, quick, has_ties;
+	enum kjx_quick_form form;
 	const u64 *dims;
 	struct kjx_sort_key *key;
 	struct kjx_sort_operand *operand;
@@ -95,11 +84,10 @@ s64 kjx_sort_row(const struct kjx_sort_plan *p, const s64 *strides, u64 row);
 void kjx_sort_key_set(struct kjx_sort_key *key, u32 dtype, bool descending, bool total);
 
 /** kjx_sort_records - (re)build records [first, first + n)
- * @order:	NULL: element i goes to record i; else the records have payloads: the element that each one names
- * @values:	payload is the element's bits
+ * @ordered:	the records have payloads: the element that each one names; else element i goes to record i
  */
 void kjx_sort_records(const struct kjx_sort_key *key, u64 *records, bool wide, const u8 *in, s64 step, u32 log2_size,
-		      u64 first, u64 n, bool ordered, bool values);
+		      u64 first, u64 n, bool ordered);
 
 /* sort_merge.c: stable, in one go; returns the array (@a or @b) that holds the result */
 u64 *kjx_sort_merge(u64 *a, u64 *b, u64 n, bool wide);
@@ -114,7 +102,6 @@ void kjx_radix_move(u64 *places, u64 *to, const u64 *from, u64 first, u64 n, u32
 /* sort_output.c: write records' elements [first, first + n) of an operand in order, at most; @step: of the destination */
 void kjx_sort_gather(u8 *to, s64 to_step, const u8 *from, s64 from_step, u32 log2_size, const u64 *records, bool wide,
 		     u64 first, u64 n);
-void kjx_sort_put(u8 *to, s64 to_step, u32 log2_size, const u64 *records, bool wide, u64 first, u64 n);
 void kjx_sort_copy(u8 *to, s64 to_step, const u8 *from, u32 log2_size, u64 first, u64 n);
 
 /* sort_body.c: by a comparator. Records are wide; only their payloads are used. */

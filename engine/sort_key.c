@@ -64,51 +64,33 @@ void kjx_sort_key_set(struct kjx_sort_key *key, u32 dtype, bool descending, bool
 	key->flip = descending ? key->mask : 0;
 }
 
-static kjx_always_inline u64 key_of(const struct kjx_sort_key *k, u64 bits, bool is_float, bool total)
-{
-	const u64 magnitude = bits & k->mask & ~k->sign, negative = 0 - (u64)!!(bits & k->sign);
-	u64 key;
-
-	if (!is_float)
-		return ((bits & k->mask) ^ k->sign) ^ k->flip;
-	key = ((bits ^ negative) & k->mask & ~k->sign) | (~negative & k->sign);
-	if (k->nan_is_sign)	/* there is no -0: its place moves to the top, as that of NaN */
-		return (magnitude || !negative ? key - !negative : k->mask) ^ k->flip;
-	if (!total) {
-		key = magnitude ? key : k->sign;
-		key = magnitude > k->nan_above ? k->mask : key;
-	}
-	return key ^ k->flip;
-}
-
 static kjx_always_inline void build(const struct kjx_sort_key *k, u64 *records, bool wide, const u8 *in, s64 step,
-				    u32 log2_size, u64 first, u64 n, bool ordered, bool values, bool is_float,
-				    bool total)
+				    u32 log2_size, u64 first, u64 n, bool ordered, bool is_float, bool total)
 {
 	u64 i;
 
 	for (i = first; i < first + n; i++) {
 		const u64 number = ordered ? kjx_record_payload(records, i, wide) : i;
 		const u64 bits = kjx_bits_load(in + (s64)number * step, log2_size);
-		const u64 key = key_of(k, bits, is_float, total), payload = values ? bits : number;
+		const u64 key = kjx_key_of(k, bits, is_float, total);
 
 		if (wide) {
 			records[2 * i] = key;
-			records[2 * i + 1] = payload;
+			records[2 * i + 1] = number;
 		} else {
-			records[i] = key << 32 | payload;
+			records[i] = key << 32 | number;
 		}
 	}
 }
 
 void kjx_sort_records(const struct kjx_sort_key *key, u64 *records, bool wide, const u8 *in, s64 step, u32 log2_size,
-		      u64 first, u64 n, bool ordered, bool values)
+		      u64 first, u64 n, bool ordered)
 {
 	/* the common ones get loops of their own */
 	if (!wide && log2_size == 2 && !ordered && key->is_float && !key->total)
-		build(key, records, false, in, step, 2, first, n, false, values, true, false);
+		build(key, records, false, in, step, 2, first, n, false, true, false);
 	else if (!wide && log2_size == 2 && !ordered && !key->is_float)
-		build(key, records, false, in, step, 2, first, n, false, values, false, false);
+		build(key, records, false, in, step, 2, first, n, false, false, false);
 	else
-		build(key, records, wide, in, step, log2_size, first, n, ordered, values, key->is_float, key->total);
+		build(key, records, wide, in, step, log2_size, first, n, ordered, key->is_float, key->total);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* Elements in their sorted order: by number (gather), from the records themselves (put), from a dense copy (copy). */
+/* Elements in their sorted order: by number (gather), from a dense copy (copy). */
 #include "sort.h"
 
 struct pair {
@@ -39,29 +39,6 @@ void kjx_sort_gather(u8 *to, s64 to_step, const u8 *from, s64 from_step, u32 log
 		FOR_SIZES(GATHER);
 	else
 		FOR_SIZES(GATHER);
-}
-
-void kjx_sort_put(u8 *to, s64 to_step, u32 log2_size, const u64 *records, bool wide, u64 first, u64 n)
-{
-	u64 i;
-
-	to += (s64)first * to_step;
-#define PUT(type)									\
-	for (i = first; i < first + n; i++, to += to_step)				\
-		*(type *)to = (type)kjx_record_payload(records, i, wide)
-	switch (log2_size) {
-	case 0:
-		PUT(u8);
-		break;
-	case 1:
-		PUT(u16);
-		break;
-	case 2:
-		PUT(u32);
-		break;
-	default:
-		PUT(u64);
-	}
 }
 
 void kjx_sort_copy(u8 *to, s64 to_step, const u8 *from, u32 log2_size, u64 first, u64 n)
