@@ -4,8 +4,8 @@
  *
  * The vm is resumable, so a long run is many short sections, with the scheduler let in between. Inside a section the vm
  * runs slices of some ten thousand work units; after each the clock is read. The section ends when the next slice would
- * take it past its 50 us, or when somebody wants this CPU. Slices adapt to about 10 us, because a unit of a
- * complex exponential takes far longer than a unit of an addition.
+ * take it past its 50 us (section_us), or when somebody wants this CPU. Slices adapt to about a fifth of that, because a
+ * unit of a complex exponential takes far longer than a unit of an addition.
  *
  * Bottom halves are off around a section: softirqs on this CPU, that could want to run programs themselves, then
  * never find the registers in use (measured; since 6.15 kernel_fpu_begin() does the same on its own).
@@ -13,6 +13,7 @@
 #include <linux/bottom_half.h>
 #include <linux/ktime.h>
 #include <linux/minmax.h>
+#include <linux/moduleparam.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <asm/cpufeature.h>
@@ -22,10 +23,13 @@
 #include "kjax.h"
 #include "cpu.h"
 
-#define SECTION_NS	(50 * NSEC_PER_USEC)
-#define SLICE_NS	(10 * NSEC_PER_USEC)
+#define SLICES		5u	/* of a section */
 #define BUDGET_MIN	1024ull
 #define BUDGET_MAX	(1ull << 26)
+
+static unsigned int section_us = 50;
+module_param(section_us, uint, 0644);
+MODULE_PARM_DESC(section_us, "microseconds that a run keeps the scheduler out at a time, about (50; 5 to 10000)");
 
 static u32 features;
 
@@ -89,6 +93,7 @@ static void count(u64 ns)
 
 enum kjx_status kjax_fpu_section(struct kjx_vm *vm, u64 *budget)
 {
+	const u64 section_ns = clamp(READ_ONCE(section_us), 5u, 10000u) * NSEC_PER_USEC, slice_ns = section_ns / SLICES;
 	bool bh = !irqs_disabled() && !in_hardirq();
 	enum kjx_status status;
 	u64 start, before, now;
@@ -101,11 +106,11 @@ enum kjx_status kjax_fpu_section(struct kjx_vm *vm, u64 *budget)
 		before = now;
 		status = kjx_run(vm, *budget);
 		now = ktime_get_ns();
-		if (now - before < SLICE_NS / 2)
+		if (now - before < slice_ns / 2)
 			*budget = min(*budget * 2, BUDGET_MAX);
-		else if (now - before > SLICE_NS * 2)
+		else if (now - before > slice_ns * 2)
 			*budget = max(*budget / 2, BUDGET_MIN);
-	} while (status == KJX_AGAIN && 2 * now - before - start < SECTION_NS && !need_resched());
+	} while (status == KJX_AGAIN && 2 * now - before - start < section_ns && !need_resched());
 	count(now - start);
 	kernel_fpu_end();
 	if (bh)

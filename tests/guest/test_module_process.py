@@ -88,3 +88,22 @@ def test_sections_are_short(guest):
         mean = (after["section_ns"] - before["section_ns"]) / sections
         print(f"{sections} sections, {mean / 1000:.1f} us on average, longest {after['longest_section_ns'] / 1000:.0f} us")
         assert sections > 20 and mean < 500_000
+
+
+def test_longer_sections_are_fewer(guest):
+    port = guest.port()
+    device = Device(port)
+    parameter = "/sys/module/kjax/parameters/section_us"
+    assert port.read_file(parameter).strip() == b"50"
+    n, sections = 1 << 16, {}
+    with device.stack:
+        program, buffer = device.program(programs.long(n, 128)), device.buffer(4 * n)
+        try:
+            for us in (50, 5000):
+                port.write_file(parameter, str(us).encode())
+                before = counters(port)["sections"]
+                assert device.execute(program, [(buffer, 0)], [(-1, 0)])[0] == 0
+                sections[us] = counters(port)["sections"] - before
+        finally:
+            port.write_file(parameter, b"50")
+    assert sections[5000] * 2 < sections[50]
