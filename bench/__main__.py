@@ -120,6 +120,10 @@ if __name__ == "__main__":
         from bench import compile as compile_times
 
         compile_times.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["cold"]:
+        from bench import cold
+
+        cold.main()
     elif sys.argv[1:2] == ["instructions"]:
         from bench import instructions
 
