@@ -30,11 +30,12 @@ struct kjx_fold {
 };
 
 /** struct kjx_origins - how integers become (a component of) windows' origins
+ * @wrap:	is added to an index below zero
  * @limit:	largest index in range
  * @step:	bytes that an index moves a window
  */
 struct kjx_origins {
-	s64 limit, step;
+	s64 limit, step, wrap;
 	u8 log2_size, is_signed, zero[6];
 };
 

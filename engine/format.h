@@ -167,12 +167,13 @@ struct kjx_dot {
 
 /** struct kjx_index - one component of a window's origin
  * @tensor:	integer tensor; its value at a batch point is offset + sum(batch index * stride)
+ * @wrap:	is added to an index below zero, before anything else; zero where the integers have no sign
  * @limit:	largest origin that keeps the window inside (>= 0)
  * @step:	elements of the windowed tensor that one step of this component moves
  * followed by s64 strides[n_batch]
  */
 struct kjx_index {
-	u32 tensor, zero;
+	u32 tensor, wrap;
 	s64 offset;
 	u64 limit;
 	s64 step;

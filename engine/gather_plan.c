@@ -173,7 +173,7 @@ const struct kjx_gather_plan *kjx_gather_build(struct kjx_builder *b, const stru
 		kjx_place_set(b->image, &index[i].place, x->tensor, x->offset);
 		index[i].how = (struct kjx_origins){
 			.limit = (s64)x->limit, .step = scaled(x->step, p->log2_size),
-			.log2_size = index[i].place.log2_size,
+			.wrap = x->wrap, .log2_size = index[i].place.log2_size,
 			.is_signed = kjx_dtype_kind[b->image->tensors[x->tensor].dtype] == 'i',
 		};
 	}

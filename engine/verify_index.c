@@ -35,13 +35,13 @@ static enum kjx_status verify_component(struct kjx_verifier *v, const struct kjx
 	s64 low, high;
 	u32 dtype;
 
-	if (x->zero)
-		return kjx_refuse(v, KJX_RESERVED_SET, "a reserved field of index %u is not zero", i);
 	if (x->tensor >= v->image.n_tensors)
 		return kjx_refuse(v, KJX_BAD_OPERAND, "index %u names tensor %u of %u", i, x->tensor, v->image.n_tensors);
 	dtype = kjx_tensor_dtype(v, x->tensor);
 	if (!(dtype >= KJX_DTYPE_I8 && dtype <= KJX_DTYPE_I64) && !(dtype >= KJX_DTYPE_U8 && dtype <= KJX_DTYPE_U64))
 		return kjx_refuse(v, KJX_BAD_DTYPE, "index %u has dtype %u, not a whole integer", i, dtype);
+	if (x->wrap && dtype > KJX_DTYPE_I64)
+		return kjx_refuse(v, KJX_RESERVED_SET, "index %u wraps, but it is never below zero", i);
 	elements = kjx_tensor_elements(v, x->tensor);
 	KJX_TRY(kjx_verify_strides(v, kjx_index_strides(x), g->n_batch, i));
 	if (!kjx_affine_range(x->offset, kjx_index_strides(x), dims, g->n_batch, &low, &high) || low < 0 ||

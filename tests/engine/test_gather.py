@@ -45,6 +45,7 @@ def reference(g, windowed, plain, indices, splats):
         skipped = False
         for row, values in zip(g.indices, indices, strict=True):
             x = int(values[row.offset + sum(i * s for i, s in zip(point, row.strides, strict=True))])
+            x += row.wrap if x < 0 else 0
             skipped |= g.mode == "skip" and not 0 <= x <= row.limit
             at[0] += min(max(x, 0), row.limit) * row.step
         if skipped:
@@ -109,7 +110,8 @@ def random_case(seed):
             if r.random() < 0.5:
                 values[r.randrange(len(values))] = extreme
         index_strides = tuple(s if r.random() < 0.9 else 0 for s in strides_of(batch))
-        rows.append(p.Index(put(kind, values), r.randint(0, 1) if batch else 0, limit, step, index_strides))
+        wrap = r.choice((0, 0, limit + 1, 2, 2**32 - 1)) if info.min else 0
+        rows.append(p.Index(put(kind, values), r.randint(0, 1) if batch else 0, limit, step, index_strides, wrap))
         index_arrays.append(values)
     name = r.choice(list(BODIES)) if scatter else "replace"
     splats = g.integers(0, 100, 5).astype(numpy) if name in SPLATS else np.empty(0, numpy)

@@ -60,7 +60,7 @@ def test_rows(refuses, verify):
 
 @pytest.mark.parametrize("name, at", [
     ("map_nest", 32 + 16 + 4), ("map_nest", 32 + 16 + 3 * 32 + 4), ("dot", 24 + 24 + 4), ("gather", 24 + 16 + 4),
-    ("gather", 24 + 16 + 2 * 32 + 4), ("sort_by_keys", 32 + 16 + 4)])
+    ("gather", 24 + 16 + 32 + 4), ("sort_by_keys", 32 + 16 + 4)])
 def test_reserved_field_of_an_operand(refuses, name, at):
     refuses(assembled_poke(name, "I", at, 1), "reserved_set", 0)
 
@@ -272,6 +272,17 @@ def index(**fields):
     (dict(tensor=3), "bad_operand"), (dict(tensor=2**32 - 1), "bad_operand"), (dict(tensor=2), "bad_dtype")])
 def test_index(refuses, name, fields, status):
     refuses(edited(name, indices=index(**fields)), status, 0)
+
+
+@pytest.mark.parametrize("name", ["gather", "scatter"])
+def test_index_from_the_end(refuses, verify, name):
+    """Signed ones may be counted so, by any number; the others are never below zero."""
+    image = PROGRAMS[name]()
+    image.code[0] = replace(image.code[0], indices=index(wrap=2**32 - 1))
+    verify(assemble(image))
+    image.tensors[1] = replace(image.tensors[1], dtype={"i32": "u32", "i64": "u64"}[image.tensors[1].dtype])
+    image.inputs[:] = [replace(a, dtype=image.tensors[1].dtype) if a.tensor == 1 else a for a in image.inputs]
+    refuses(assemble(image), "reserved_set", 0)
 
 
 @pytest.mark.parametrize("name, fields, status", [

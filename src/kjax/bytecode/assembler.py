@@ -64,7 +64,7 @@ def _dot(d, bodies):
 def _gather(g, bodies):
     head = struct.pack("<BBBBBBHII", g.n_batch, len(g.dims) - g.n_batch, len(g.indices), opcodes.INDEX_MODES[g.mode],
                        g.n_regs, len(g.splats), len(g.body), bodies.add(g.body), g.source)
-    rows = [struct.pack("<IIqQq", i.tensor, 0, i.offset, i.limit, i.step) + struct.pack(f"<{len(i.strides)}q", *i.strides)
+    rows = [struct.pack("<IIqQq", i.tensor, i.wrap, i.offset, i.limit, i.step) + struct.pack(f"<{len(i.strides)}q", *i.strides)
             for i in g.indices]
     return ("scatter" if g.scatter else "gather",
             head + _dims(g.dims) + _operand(g.windowed) + _operand(g.plain) + b"".join(rows)

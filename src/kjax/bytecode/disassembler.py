@@ -68,8 +68,8 @@ def _dot(r, _):
 
 
 def _index(r, n_batch):
-    tensor, _, offset, limit, step = r.take("IIqQq")
-    return p.Index(tensor, offset, limit, step, r.numbers("q", n_batch))
+    tensor, wrap, offset, limit, step = r.take("IIqQq")
+    return p.Index(tensor, offset, limit, step, r.numbers("q", n_batch), wrap)
 
 
 def _gather(r, body, scatter=False):

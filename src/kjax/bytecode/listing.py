@@ -83,6 +83,7 @@ def _gather(g, image):
     if g.scatter:
         head += f" {g.mode}"
     rows = [f"origin {k}: t{x.tensor} [{_affine(x.offset, x.strides)}] in 0..{x.limit}, step {x.step}"
+            + (f", below zero + {x.wrap}" if x.wrap else "")
             for k, x in enumerate(g.indices)]
     views = [f"windowed = {_view(g.windowed, image)}", f"plain = {_view(g.plain, image)}"]
     splats = [f"r{2 + k} = {_view(v, image)}" for k, v in enumerate(g.splats)]

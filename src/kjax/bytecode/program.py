@@ -82,6 +82,7 @@ class Index:
     limit: int
     step: int
     strides: tuple
+    wrap: int = 0  # is added to an index below zero
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,10 @@ def _assembled(self, op, views, ranges):
     return hint.view
 
 
-def _index(self, view, batch, limit, step):
-    """One origin component: ``view`` holds it over the batch dims ``batch`` of its own."""
+def _index(self, view, batch, limit, step, wrap):
+    """One origin component: ``view`` holds it over the batch dims ``batch`` of its own; below zero ``wrap`` is added."""
     view = self.materialize(view)
-    return p.Index(view.buffer, view.offset, limit, step, tuple(view.strides[b] for b in batch))
+    return p.Index(view.buffer, view.offset, limit, step, tuple(view.strides[b] for b in batch), wrap)
 
 
 def _components(self, value, vector_dim):
@@ -95,10 +95,18 @@ def _components(self, value, vector_dim):
     return [replace(view, offset=view.offset + j * view.strides[vector_dim]) for j in range(view.shape[vector_dim])]
 
 
-def _indices(self, components, vector_dim, room, steps):
+def _indices(self, op, components, room, steps):
     """All components of the origins: component j moves the j-th dim of ``room`` (dim -> largest origin), by its step."""
-    return [_index(self, view, [k for k in range(len(view.shape)) if k != vector_dim], limit, steps[d])
-            for view, (d, limit) in zip(components, room.items(), strict=True)]
+    vector_dim, wraps = op.attributes["index_vector_dim"], op.attributes.get("from_end", (0,) * len(components))
+    return [_index(self, view, [k for k in range(len(view.shape)) if k != vector_dim], limit, steps[d], wrap)
+            for view, (d, limit), wrap in zip(components, room.items(), wraps, strict=True)]
+
+
+def _starts(self, op, starts, sizes, x):
+    """The origin of a slice of ``sizes`` of ``x``."""
+    wraps = op.attributes.get("from_end", (0,) * len(starts))
+    return [_index(self, self.view(v), (), n - size, step, wrap)
+            for v, n, size, step, wrap in zip(starts, x.shape, sizes, x.strides, wraps) if n != size]
 
 
 def gather(self, op):
@@ -116,7 +124,7 @@ def gather(self, op):
     windowed = [x.strides[along[b]] if b in along else 0 for b in batch_in_indices] + [x.strides[d] for d in window_of]
     plain = [target.strides[k] for k in batch_out] + [target.strides[k] for k in a["offset_dims"]]
     room = {d: x.shape[d] - a["slice_sizes"][d] for d in a["start_index_map"]}
-    rows = _indices(self, components, a["index_vector_dim"], room, x.strides)
+    rows = _indices(self, op, components, room, x.strides)
     _emit(self, op, dims, len(batch_out), x, windowed, target, plain, rows)
 
 
@@ -126,8 +134,7 @@ def dynamic_slice(self, op):
     self.bind(op.result, target)
     if target.size == 0:
         return
-    rows = [_index(self, self.view(v), (), n - size, step)
-            for v, n, size, step in zip(op.operands[1:], x.shape, op.attributes["sizes"], x.strides) if n != size]
+    rows = _starts(self, op, op.operands[1:], op.attributes["sizes"], x)
     _emit(self, op, target.shape, 0, x, x.strides, target, target.strides, rows)
 
 
@@ -160,8 +167,7 @@ def dynamic_update_slice(self, op):
     if view.size == 0 or target.size == 0:
         return
     view = self.materialize(view)
-    rows = [_index(self, self.view(v), (), n - size, step)
-            for v, n, size, step in zip(starts, target.shape, view.shape, target.strides) if n != size]
+    rows = _starts(self, op, starts, view.shape, target)
     _emit(self, op, view.shape, 0, target, target.strides, view, view.strides, rows, scatter=True)
 
 
@@ -187,7 +193,7 @@ def scatter(self, op):
     windowed += [target.strides[d] for d in window_of]
     plain = [updates.strides[k] for k in batch] + [updates.strides[k] for k in a["update_window_dims"]]
     room = {d: target.shape[d] - size.get(d, 1) for d in a["scatter_dims_map"]}
-    rows = _indices(self, components, a["index_vector_dim"], room, target.strides)
+    rows = _indices(self, op, components, room, target.strides)
     uops, registers = (), 0
     if not replaces:
         body = Body()

@@ -36,7 +36,7 @@ class _Tensors:
         return replace(value, tensor=self.of(value.tensor))
 
     def index(self, row):
-        return p.Index(self.of(row.tensor), row.offset, row.limit, row.step, row.strides)
+        return p.Index(self.of(row.tensor), row.offset, row.limit, row.step, row.strides, row.wrap)
 
 
 def _number(instruction, tensors):

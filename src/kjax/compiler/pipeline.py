@@ -4,9 +4,10 @@ from kjax.bytecode.assembler import assemble
 from kjax.compiler import rows
 from kjax.compiler.encode import encode
 from kjax.compiler.lower import Lowering
-from kjax.compiler.passes import expand, hoist, rematerialize, simplify
+from kjax.compiler.passes import expand, hoist, indices, rematerialize, simplify
 
-PASSES = (simplify.run, expand.run, simplify.run, hoist.run, simplify.run, rematerialize.run)
+PASSES = (simplify.run, expand.run, simplify.run, hoist.run, indices.run, simplify.run,
+          rematerialize.run)
 
 
 def build(graph):

@@ -234,9 +234,15 @@ def _batch_shape(op, indices, vector):
     return [n for k, n in enumerate(indices.shape) if k != vector]
 
 
+def _from_end(op, count):
+    wraps = op.attributes.get("from_end", (0,) * count)
+    need(len(wraps) == count and min(wraps, default=0) >= 0, f"from_end {wraps} for {count} components")
+
+
 def _gather(op):
     x, indices, at = op.operands[0].type, op.operands[1].type, op.attributes
     batch = _batch_shape(op, indices, at["index_vector_dim"])
+    _from_end(op, len(at["start_index_map"]))
     gone = (*at["collapsed_dims"], *at["operand_batch_dims"])
     _dims_in(gone, x.rank, "collapsed and batch dims")
     _dims_in(at["start_index_map"], x.rank, "start_index_map")
@@ -256,6 +262,7 @@ def _scatter(op):
     xs, indices, updates = op.operands[:n], op.operands[n].type, op.operands[n + 1:]
     need(len(op.operands) == 2 * n + 1, "operands are (*xs, indices, *updates)")
     batch = _batch_shape(op, indices, at["index_vector_dim"])
+    _from_end(op, len(at["scatter_dims_map"]))
     gone = (*at["inserted_dims"], *at["operand_batch_dims"])
     rank = xs[0].type.rank
     _dims_in(gone, rank, "inserted and batch dims")
@@ -280,6 +287,7 @@ def _starts(x, starts, sizes):
 
 def _dynamic_slice(op):
     x, *starts = op.operands
+    _from_end(op, len(starts))
     _starts(x.type, starts, op.attributes["sizes"])
     return [Type(x.dtype, tuple(op.attributes["sizes"]))]
 

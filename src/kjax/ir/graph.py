@@ -33,6 +33,8 @@ elementwise              any non-special name of ``isa/ops.py`` except ``copy`` 
 ``scatter``              operands (*xs, indices, *updates); ``update_window_dims``, ``inserted_dims``,
                          ``operand_batch_dims``, ``index_batch_dims``, ``scatter_dims_map``,
                          ``index_vector_dim``; region (*olds, *updates) -> *news of scalars
+                         Of these two and the next two, after compiler/passes/indices.py: ``from_end``, what each
+                         component of an origin adds to an index below zero
 ``dynamic_slice``        operands (x, *scalar starts); ``sizes``
 ``dynamic_update_slice`` operands (x, update, *scalar starts)
 ``scan``                 ``op`` (add, mul, max, min, and, or, xor), ``dim``, ``reverse``: inclusive prefixes (suffixes) along

@@ -328,20 +328,22 @@ def _convolution(ev, op, x, y):
 
 
 # -- indexing -------------------------------------------------------------------------------------------------------
-def _starts(starts, shape, sizes):
+def _starts(op, starts, shape, sizes):
+    wraps = op.attributes.get("from_end", (0,) * len(starts))
+    starts = [int(s) + (wrap if s < 0 else 0) for s, wrap in zip(starts, wraps, strict=True)]
     return tuple(slice(c, c + m) for c, m in
-                 ((min(max(int(s), 0), n - m), m) for s, n, m in zip(starts, shape, sizes, strict=True)))
+                 ((min(max(s, 0), n - m), m) for s, n, m in zip(starts, shape, sizes, strict=True)))
 
 
 @_rule
 def _dynamic_slice(ev, op, a, *starts):
-    return a[_starts(starts, a.shape, op.attributes["sizes"])]
+    return a[_starts(op, starts, a.shape, op.attributes["sizes"])]
 
 
 @_rule
 def _dynamic_update_slice(ev, op, a, update, *starts):
     out = np.array(a)
-    out[_starts(starts, a.shape, update.shape)] = update
+    out[_starts(op, starts, a.shape, update.shape)] = update
     return out
 
 
@@ -354,8 +356,8 @@ def _origins(indices, at, dims_map, rank, vector_dim):
         np.minimum(vectors, np.uint64(1 << 62)).astype(np.int64)
     batch = vectors.shape[:-1]
     origins = np.zeros((*batch, rank), np.int64)
-    for k, d in enumerate(dims_map):
-        origins[..., d] = wide[..., k]
+    for k, (d, wrap) in enumerate(zip(dims_map, at.get("from_end", (0,) * len(dims_map)), strict=True)):
+        origins[..., d] = wide[..., k] + np.where(wide[..., k] < 0, wrap, 0)
     # a batching dim of the indices, counted without the vector dim, is the origin along the operand's batching dim
     for d, i in zip(at["operand_batch_dims"], at["index_batch_dims"], strict=True):
         i -= i > vector_dim
