@@ -69,6 +69,7 @@ struct kjx_cpu {
 	void (*iota64)(s64 *dst, s64 first, s64 step, u64 n);
 	const struct kjx_quick_fns *quick;	/* sorting by one key */
 	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
+	kjx_op_fn *const (*pair_cells)[2];	/* the same on one element */
 	const struct kjx_fold *folds;		/* the last one has no fn */
 	const struct kjx_scans *(*scan)(u32 code);	/* the routines of a scan; every one that is verified has some */
 	/* origins of n windows from indices @stride bytes apart, clamped without branches; @skip: KJX_SKIPPED where out of

@@ -400,7 +400,7 @@ static void decode_phase(struct decoder *d, struct kjx_phase *phase, u32 uop, u3
 			s->def[value].last = KJX_LIVE_OUT;
 		}
 	}
-	if (d->shape.lanes > (d->b->in_while ? KJX_LANES_APART : 1) && phase != &d->plan->combine)
+	if ((d->b->in_while || d->shape.lanes > 1) && phase != &d->plan->combine)
 		kjx_ssa_pairs(s, first);
 	place(d, first, post);
 	if (phase == &d->plan->combine)

@@ -93,7 +93,7 @@ static bool join(struct kjx_ssa *s, u32 first, u32 at, u32 dtype, u32 outer, u32
 	if (row == N_ROWS)
 		return false;
 	m->fn = s->cpu->pairs[row][dtype];
-	m->cell = NULL;
+	m->cell = s->cpu->pair_cells[row][dtype];
 	m->a = maker->a;
 	m->b = maker->b;
 	m->c = outer == KJX_OP_NEG ? maker->a : (u16)other;

@@ -27,15 +27,29 @@ ROWS = re.findall(r"^KJX_PAIR\((\w+), \w+, (\w+), \w+, (\d)\)", (ENGINE / "pairs
 N = 100
 
 
-def run(dtype, body, registers, results, inputs, cpu, strip=16):
-    """``body``: (op, dst, a, b) on registers, of which the first hold the inputs."""
+def run(dtype, body, registers, results, inputs, cpu, strip=16, n=N):
+    """``body``: (op, dst, a, b) on registers, of which the first hold the inputs; few elements: in a loop of one round."""
     b = Builder()
-    operands = [view(b.input(dtype, (N,)), (N,)) for _ in inputs] + [view(b.output(dtype, (N,)), (N,)) for _ in results]
+    operands = [view(b.input(dtype, (n,)), (n,)) for _ in inputs] + [view(b.output(dtype, (n,)), (n,)) for _ in results]
     code = [load(k, k, dtype) for k in range(len(inputs))]
     code += [p.Uop(op, dtype, dst, a, 0 if op == "neg" else c) for op, dst, a, c in body]
     code += [store(len(inputs) + k, r, dtype) for k, r in enumerate(results)]
-    b.emit(p.Nest((N,), tuple(operands), tuple(code), n_regs=registers, strip=strip))
-    return Program(b.image, cpu).run(*inputs)
+    more = b.arena("i1", 1)
+    flag = tuple(p.Operand(t, 0, (0,)) for t in (b.constant(np.int32([0, 1])), more))
+
+    def turn(op):
+        if n < N:
+            b.emit(p.Nest((1,), flag, (load(0, 0, "i32"), p.Uop(op, "i32", 0, 0, 0), store(1, 0, "i1")), n_regs=1, strip=1))
+
+    turn("eq")
+    if n < N:
+        b.emit(p.While())
+        b.emit(p.Do(more))
+    b.emit(p.Nest((n,), tuple(operands), tuple(code), n_regs=registers, strip=strip))
+    turn("ne")
+    if n < N:
+        b.emit(p.End())
+    return Program(b.image, cpu).run(*(x[:n] for x in inputs))
 
 
 def expected(body, results, inputs):
@@ -54,11 +68,12 @@ def numbers(seed, dtype, n):
 @pytest.mark.parametrize("cpu", CPUS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("inner,outer,side", ROWS)
-def test_row(inner, outer, side, dtype, cpu):
+@pytest.mark.parametrize("n", [N, 1, 3])
+def test_row(inner, outer, side, dtype, cpu, n):
     x = numbers(1, dtype, 3)
     body = [(inner, 3, 0, 1), (outer, 4, 2, 3) if side == "1" else (outer, 4, 3, 2)]
-    (got,) = run(dtype, body, 5, [4], x, cpu)
-    np.testing.assert_array_equal(got, expected(body, [4], x)[0])
+    (got,) = run(dtype, body, 5, [4], x, cpu, n=n)
+    np.testing.assert_array_equal(got, expected(body, [4], x)[0][:n])
 
 
 @settings(max_examples=150, deadline=None)
@@ -76,6 +91,7 @@ def test_random_bodies(seed):
         body.append((r.choice(list(NUMPY)), dst, a, c))
         known.add(dst)
     results = r.sample(sorted(known), min(len(known), 3))
-    for got, want in zip(run(dtype, body, registers, results, x, r.choice(CPUS), r.choice([3, 16, 128])),
+    lanes = r.choice([N, N, 1, 4])
+    for got, want in zip(run(dtype, body, registers, results, x, r.choice(CPUS), r.choice([3, 16, 128]), lanes),
                          expected(body, results, x), strict=True):
-        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(got, want[:lanes])
