@@ -64,6 +64,8 @@ const struct kjx_dot_plan *kjx_dot_build(struct kjx_builder *b, const struct kjx
 		p->small = small;
 		return p;
 	}
+	p->in_loop = b->in_while != 0;
+	p->region = b->region;
 	plan_insn(&p->gemm, insn);
 	kjx_place_set(b->image, p->gemm.swapped ? &p->rhs : &p->lhs, lhs->tensor, lhs->offset);
 	kjx_place_set(b->image, p->gemm.swapped ? &p->lhs : &p->rhs, rhs->tensor, rhs->offset);
@@ -79,6 +81,8 @@ enum kjx_status kjx_dot_run(struct kjx_slice *s, const struct kjx_dot_plan *p)
 		.rhs = kjx_address(s, &p->rhs),
 		.out = kjx_address(s, &p->out),
 		.scratch = s->scratch,
+		.again = p->in_loop,
+		.backwards = p->in_loop && (s->vm->region[p->region].trips & 1),
 	};
 	const u64 left = s->limit > s->spent ? s->limit - s->spent : 0;
 	u32 done = 0;

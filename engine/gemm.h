@@ -77,12 +77,16 @@ struct kjx_small_dot {
 /** struct kjx_gemm - a contraction at its addresses
  * @lhs, @rhs:	in the plan's order: exchanged by the caller if plan->swapped
  * @scratch:	kjx_gemm_scratch() bytes, 64-byte aligned, kept between the slices of one contraction
+ * @again:	rhs was read not long ago, and will be: a row takes narrow tiles, of which a first-level cache holds the last
+ * @backwards:	tiles of unpacked columns from the last to the first, so that those come first. The same in all slices of
+ *		one contraction; no matter to the result
  */
 struct kjx_gemm {
 	const struct kjx_gemm_plan *plan;
 	const u8 *lhs, *rhs;
 	u8 *out;
 	u8 *scratch;
+	bool again, backwards;
 };
 
 #endif

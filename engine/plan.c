@@ -246,6 +246,15 @@ static void build_rows(struct kjx_builder *b, struct kjx_step *steps, u32 at, co
 	b->last_row = steps[at].plan;
 }
 
+static u8 innermost_while(const struct open *o)
+{
+	u32 d = o->depth;
+
+	while (d && o->control[d - 1])
+		d--;
+	return (u8)(d ? d - 1 : 0);
+}
+
 static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *steps, u32 at, const struct kjx_insn *insn)
 {
 	struct kjx_step *step = &steps[at];
@@ -262,6 +271,7 @@ static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *s
 			build_rows(b, steps, at, insn);
 		break;
 	case KJX_OPCODE_DOT:
+		b->region = innermost_while(o);
 		step->plan = kjx_dot_build(b, p);
 		break;
 	case KJX_OPCODE_GATHER:

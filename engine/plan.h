@@ -46,6 +46,7 @@ struct kjx_builder {
 	u64 link;		/* offset of the next link from the arena's start */
 	const u32 *alias;	/* input that an output updates in place, by output; or KJX_NO_ALIAS */
 	u32 in_while;		/* depth */
+	u8 region;		/* of the innermost while, if in_while */
 	struct kjx_step *rows;	/* first step of the nests by rows that were built last, and the last one's plan */
 	const void *last_row;
 };
@@ -233,12 +234,14 @@ enum kjx_status kjx_nest_rows_run(struct kjx_slice *s, const struct kjx_nest_pla
 /** struct kjx_dot_plan
  * @small:	not NULL: this is all, lhs and rhs are the instruction's and point at the lowest elements
  * @lhs, @rhs:	in the order of gemm
+ * @in_loop:	in the while whose trips vm->region[@region] counts: every other time tiles go backwards
  */
 struct kjx_dot_plan {
 	struct kjx_gemm_plan gemm;
 	struct kjx_place lhs, rhs, out;
 	const struct kjx_small_dot *small;
 	u32 weight, cost;		/* cost: of a small one */
+	u8 in_loop, region;
 };
 
 /* dot_small.c */

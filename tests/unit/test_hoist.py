@@ -117,3 +117,28 @@ def test_effects_stay(capfd):
         return lax.fori_loop(0, 3, step, x)
     kjax.jit(fn)(np.float32(0))
     assert capfd.readouterr().out.count("once a turn") == 3
+
+
+@pytest.mark.parametrize("shape,pitch", [((64, 64), 80), ((32, 256), 272), ((48, 48), 48), ((64, 100), 100)])
+def test_weights_that_stay_are_apart(shape, pitch):
+    """Rows of an even number of cache lines are copied with a line between them, where only products read them."""
+    def many(w, h, xs):
+        def step(h, x):
+            return jnp.tanh(h[:, :w.shape[0]] @ w + x), h[0, 0]
+        return lax.scan(step, h, xs)
+
+    args = f32(*shape) / 4, f32(1, shape[1], seed=1), f32(20, 1, shape[1], seed=2)
+    text = kjax.compile(many, *args).as_text()
+    (rhs,) = (line for line in text.splitlines() if line.strip().startswith("rhs ="))
+    assert f"{pitch}*i1" in rhs
+    same(many, *args)
+
+
+def test_weights_that_something_else_reads_are_not():
+    def fn(w, h, xs):
+        def step(h, x):
+            return jnp.tanh(h @ w + x), (w * h.T).sum()
+        return lax.scan(step, h, xs)
+    args = f32(64, 64) / 4, f32(1, 64, seed=1), f32(20, 1, 64, seed=2)
+    assert "80*i" not in kjax.compile(fn, *args).as_text()
+    same(fn, *args, rtol=1e-4)

@@ -9,11 +9,12 @@ from math import prod
 
 from kjax.bytecode import program as p
 from kjax.compiler.fuse import free_values
-from kjax.compiler.views import dense
+from kjax.compiler.views import Buffer, View, dense
 from kjax.errors import LimitError
 from kjax.isa import limits
 
 MANY_TRIPS, FEW_ROWS, COPIED_BYTES = 16, 4, (1 << 12, 1 << 19)
+LINE = 64  # bytes of a cache line
 
 
 def _inside(self, region, arguments):
@@ -56,10 +57,26 @@ def _read_often(self, op):
             rows = product.result.type.size * prod(value.shape[d] for d in _contracted(product, value)) // max(1, value.type.size)
             if (view.buffer.owner.storage == "input" and rows <= FEW_ROWS and view.is_dense
                     and COPIED_BYTES[0] <= value.type.bytes <= COPIED_BYTES[1]):
-                copies[value] = self.fresh(value.type)
+                copies[value] = _apart(value.type) if _only_multiplied(op, value) else self.fresh(value.type)
                 self.copy(view, copies[value], self.program.source(op))
                 self.register(value, copies[value])
     return copies
+
+
+def _only_multiplied(loop, value):
+    """Whether nothing in the loop reads ``value`` but products."""
+    ops = [o for region in loop.regions for o in region.ops]
+    return not any(o.name != "dot_general" and value in o.operands or o.regions and value in free_values(o) for o in ops)
+
+
+def _apart(type):
+    """A new place for a matrix. Rows an even number of cache lines long get one more between them: else each column of lines
+    falls on few sets of a cache, and the cache holds little of the matrix."""
+    columns, line = type.shape[-1], LINE // type.info.size
+    if type.rank != 2 or columns % (2 * line):
+        return dense(Buffer(type.dtype, type.size), type.shape)
+    pitch = columns + line
+    return View(Buffer(type.dtype, (type.shape[0] - 1) * pitch + columns), type.dtype, type.shape, (pitch, 1))
 
 
 def _contracted(product, value):
