@@ -2,9 +2,10 @@
 /*
  * Contractions of one cpu table on one core: nanoseconds of processor time (the best of many runs) and GFLOP/s, beside the
  * share of the multiply-add peak, the median of what each run had of the peak measured just before it: on a shared
- * machine the two only compare when taken together.
+ * machine the two only compare when taken together. The peak is that of f32; of bytes that of the instruction which
+ * multiplies them, in pairs (vpmaddwd and an addition) or in fours (vpdpbusd).
  *
- *	make -f bench/gemm.mk && build/bench/gemm [scalar|avx2|avx512] [seconds for each]
+ *	make -f bench/gemm.mk && build/bench/gemm [scalar|avx2|avx512|avx512vnni] [seconds for each] [words of the name]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "cpu.h"
 #include "image.h"
+#include "program.h"
 
 static double now(void)
 {
@@ -25,24 +27,41 @@ static double now(void)
 /* f32 operations a nanosecond: 12 independent chains, enough for a latency of 4 to 6 cycles on two ports */
 #define CHAINS(op) op "0\n" op "1\n" op "2\n" op "3\n" op "4\n" op "5\n" op "6\n" op "7\n" op "8\n" op "9\n" op "10\n" op "11\n"
 #define CLOBBERS "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11"
-static double peak(const char *cpu)
+static double peak(const char *cpu, bool narrow)
 {
+	const bool vnni = !strcmp(cpu, "avx512vnni"), avx512 = vnni || !strcmp(cpu, "avx512"), avx2 = !strcmp(cpu, "avx2");
 	const int n = 20000;
+	int lanes;
 	double t;
 
 	/* what the registers hold must not be denormal */
 	__asm__ volatile("xorps %%xmm14, %%xmm14\n xorps %%xmm15, %%xmm15\n" CHAINS("andps %%xmm14, %%xmm") : : :
 			 CLOBBERS, "xmm14", "xmm15");
 	t = now();
-	for (int i = 0; i < n; i++) {
-		if (!strcmp(cpu, "avx512"))
-			__asm__ volatile(CHAINS("vfmadd231ps %%zmm14, %%zmm15, %%zmm") : : : CLOBBERS);
-		else if (!strcmp(cpu, "avx2"))
-			__asm__ volatile(CHAINS("vfmadd231ps %%ymm14, %%ymm15, %%ymm") : : : CLOBBERS);
-		else	/* the scalar table multiplies, then adds, four lanes at a time: two instructions an operation pair */
-			__asm__ volatile(CHAINS("mulps %%xmm14, %%xmm") : : : CLOBBERS);
+#define REPEAT(...) for (int i = 0; i < n; i++) __asm__ volatile(__VA_ARGS__ : : : CLOBBERS)
+	if (narrow && vnni) {
+		REPEAT(CHAINS("vpdpbusd %%zmm14, %%zmm15, %%zmm"));
+		lanes = 64;
+	} else if (narrow && avx512) {
+		REPEAT(CHAINS("vpmaddwd %%zmm14, %%zmm15, %%zmm") CHAINS("vpaddd %%zmm15, %%zmm14, %%zmm"));
+		lanes = 32;
+	} else if (narrow && avx2) {
+		REPEAT(CHAINS("vpmaddwd %%ymm14, %%ymm15, %%ymm") CHAINS("vpaddd %%ymm15, %%ymm14, %%ymm"));
+		lanes = 16;
+	} else if (narrow) {
+		REPEAT(CHAINS("pmaddwd %%xmm14, %%xmm") CHAINS("paddd %%xmm15, %%xmm"));
+		lanes = 8;
+	} else if (avx512) {
+		REPEAT(CHAINS("vfmadd231ps %%zmm14, %%zmm15, %%zmm"));
+		lanes = 16;
+	} else if (avx2) {
+		REPEAT(CHAINS("vfmadd231ps %%ymm14, %%ymm15, %%ymm"));
+		lanes = 8;
+	} else {	/* the scalar table multiplies, then adds, four lanes at a time: two instructions an operation pair */
+		REPEAT(CHAINS("mulps %%xmm14, %%xmm"));
+		lanes = 2;
 	}
-	return n * 12. * (strcmp(cpu, "avx512") ? strcmp(cpu, "avx2") ? 4 : 16 : 32) / (now() - t);
+	return n * 12. * 2 * lanes / (now() - t);
 }
 
 struct problem {
@@ -50,6 +69,7 @@ struct problem {
 	u32 dtype;
 	u64 b, m, k, n;
 	int lhs_t, rhs_t;
+	u32 rhs_dtype;		/* 0: as lhs; result i32 where they are narrower */
 };
 
 static const struct problem problems[] = {
@@ -77,6 +97,17 @@ static const struct problem problems[] = {
 	{ "f32 outer product", KJX_DTYPE_F32, 1, 256, 1, 256, 0, 0 },
 	{ "f64 square", KJX_DTYPE_F64, 1, 512, 512, 512, 0, 0 },
 	{ "i32 square", KJX_DTYPE_I32, 1, 512, 512, 512, 0, 0 },
+	{ "i8 square", KJX_DTYPE_I8, 1, 512, 512, 512, 0, 0 },
+	{ "i8 rhs transposed", KJX_DTYPE_I8, 1, 512, 512, 512, 0, 1 },
+	{ "i8 lhs transposed", KJX_DTYPE_I8, 1, 512, 512, 512, 1, 0 },
+	{ "u8 with i8", KJX_DTYPE_U8, 1, 512, 512, 512, 0, 0, KJX_DTYPE_I8 },
+	{ "i8 square", KJX_DTYPE_I8, 1, 1024, 1024, 1024, 0, 0 },
+	{ "i8 square", KJX_DTYPE_I8, 1, 64, 64, 64, 0, 0 },
+	{ "i8 layer 1", KJX_DTYPE_I8, 1, 1, 31, 256, 0, 0 },
+	{ "i8 layer 2", KJX_DTYPE_I8, 1, 1, 256, 2, 0, 0 },
+	{ "i8 vector matrix", KJX_DTYPE_I8, 1, 1, 1024, 1024, 0, 0 },
+	{ "i8 matrix vector", KJX_DTYPE_I8, 1, 1024, 1024, 1, 0, 0 },
+	{ "i16 square", KJX_DTYPE_I16, 1, 512, 512, 512, 0, 0 },
 	{ "i64 square", KJX_DTYPE_I64, 1, 256, 256, 256, 0, 0 },
 	{ "c64 square", KJX_DTYPE_C64, 1, 256, 256, 256, 0, 0 },
 	{ "c128 square", KJX_DTYPE_C128, 1, 256, 256, 256, 0, 0 },
@@ -85,15 +116,16 @@ static const struct problem problems[] = {
 static u8 *numbers(u64 n, u32 dtype)
 {
 	const u32 size = kjx_dtype_size[dtype], kind = kjx_dtype_kind[dtype];
+	const bool is_integer = kind == 'i' || kind == 'u';
 	const bool wide = size / (kind == 'c' ? 2 : 1) == 8;
 	u8 *bytes = aligned_alloc(64, kjx_align_up(n * size, 64) + 64);
-	u64 i, lanes = n * size / (wide ? 8 : 4);
+	u64 i, lanes = (n * size + 7) / (wide ? 8 : 4);
 
 	for (i = 0; i < lanes; i++) {
 		const double x = (double)(i * 7919 % 1000) / 1000;
 
-		if (kind == 'i')
-			wide ? (((u64 *)bytes)[i] = i) : (((u32 *)bytes)[i] = (u32)i);
+		if (is_integer)
+			wide ? (((u64 *)bytes)[i] = i) : (((u32 *)bytes)[i] = (u32)i * 2654435761u);
 		else
 			wide ? (((double *)bytes)[i] = x) : (((float *)bytes)[i] = (float)x);
 	}
@@ -115,6 +147,8 @@ static void measure(const struct kjx_cpu *cpu, const struct problem *q, double s
 	const s64 lhs[4] = { m * k, q->lhs_t ? 1 : k, 0, q->lhs_t ? m : 1 };
 	const s64 rhs[4] = { k * n, 0, q->rhs_t ? k : 1, q->rhs_t ? 1 : n };
 	const s64 out[4] = { m * n, n, 1, 0 };
+	const bool narrow = kjx_dtype_size[q->dtype] < 4;
+	const u8 dtypes[3] = { (u8)q->dtype, (u8)(q->rhs_dtype ? q->rhs_dtype : q->dtype), narrow ? KJX_DTYPE_I32 : (u8)q->dtype };
 	const double products = (double)q->b * q->m * q->k * q->n;
 	const u64 calls = 1 + (u64)(1e6 / products);
 	struct kjx_gemm_plan plan;
@@ -123,16 +157,16 @@ static void measure(const struct kjx_cpu *cpu, const struct problem *q, double s
 	u8 *a, *b, *c, *scratch;
 	u64 i;
 
-	kjx_gemm_plan(&plan, q->dtype, groups, dims, lhs, rhs, out);
+	kjx_gemm_plan(&plan, dtypes, groups, dims, lhs, rhs, out);
 	a = numbers(q->b * q->m * q->k, q->dtype);
 	b = numbers(q->b * q->k * q->n, q->dtype);
-	c = numbers(q->b * q->m * q->n, q->dtype);
+	c = numbers(q->b * q->m * q->n, dtypes[2]);
 	scratch = aligned_alloc(64, kjx_gemm_scratch(&plan) + 64);
 
 	const struct kjx_gemm g = { &plan, plan.swapped ? b : a, plan.swapped ? a : b, c, scratch };
 
 	for (end = now() + seconds * 1e9; now() < end && runs < 4096;) {
-		const double f = peak(kjx_cpu_name(cpu));
+		const double f = peak(kjx_cpu_name(cpu), narrow);
 		double t = now();
 
 		for (i = 0; i < calls; i++) {
@@ -146,7 +180,7 @@ static void measure(const struct kjx_cpu *cpu, const struct problem *q, double s
 		share[runs++] = 2 * products / t / f;
 	}
 	qsort(share, runs, sizeof(*share), ascending);
-	printf("%-20s %5llu x %5llu x %5llu x %5llu%s%s %12.1f ns %7.1f GFLOP/s %4.0f%% of f32 peak\n", q->what, q->b, q->m,
+	printf("%-20s %5llu x %5llu x %5llu x %5llu%s%s %12.1f ns %7.1f GFLOP/s %4.0f%% of peak\n", q->what, q->b, q->m,
 	       q->k, q->n, q->lhs_t ? " T." : "   ", q->rhs_t ? ".T" : "  ", best, 2 * products / best,
 	       100 * share[runs / 2]);
 	fflush(stdout);
@@ -158,8 +192,7 @@ static void measure(const struct kjx_cpu *cpu, const struct problem *q, double s
 
 int main(int argc, char **argv)
 {
-	const struct kjx_cpu *cpu = kjx_cpu_select(__builtin_cpu_supports("avx512dq") ? 3 : __builtin_cpu_supports("avx2"),
-						   argc > 1 ? argv[1] : NULL);
+	const struct kjx_cpu *cpu = kjx_cpu_select(kjx_host_features(), argc > 1 ? argv[1] : NULL);
 	const double seconds = argc > 2 ? atof(argv[2]) : 0.3;
 
 	if (!cpu)

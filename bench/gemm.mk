@@ -5,7 +5,7 @@ include engine/flags.mk
 OUT := build/bench
 OBJECTS := $(KJX_CORE:%=$(OUT)/%.o) $(KJX_CPUS:%=$(OUT)/cpu/%.o)
 
-$(OUT)/gemm: bench/gemm.c $(OBJECTS)
+$(OUT)/gemm: bench/gemm.c host/features.c $(OBJECTS)
 	$(CC) -std=gnu11 -O2 -Wall -Iengine -Ihost -o $@ $^
 
 $(OUT)/%.o: engine/%.c engine/*.h host/port.h

@@ -89,7 +89,7 @@ struct kjx_cpu {
 
 extern const struct kjx_cpu kjx_cpu_scalar;
 #if defined(__x86_64__)
-extern const struct kjx_cpu kjx_cpu_avx2, kjx_cpu_avx512;
+extern const struct kjx_cpu kjx_cpu_avx2, kjx_cpu_avx512, kjx_cpu_avx512vnni;
 #endif
 
 #endif

@@ -5,11 +5,15 @@
  */
 #include "plan.h"
 
-static void plan_insn(struct kjx_gemm_plan *plan, const struct kjx_dot *insn)
+static void plan_insn(struct kjx_gemm_plan *plan, const struct kjx_image *image, const struct kjx_dot *insn)
 {
 	const u8 groups[4] = { insn->nb, insn->nm, insn->nn, insn->nk };
+	u8 dtypes[3];
+	u32 i;
 
-	kjx_gemm_plan(plan, insn->dtype, groups, kjx_dot_dims(insn), kjx_strides(kjx_dot_operand(insn, 0)),
+	for (i = 0; i < 3; i++)
+		dtypes[i] = image->tensors[kjx_dot_operand(insn, i)->tensor].dtype;
+	kjx_gemm_plan(plan, dtypes, groups, kjx_dot_dims(insn), kjx_strides(kjx_dot_operand(insn, 0)),
 		      kjx_strides(kjx_dot_operand(insn, 1)), kjx_strides(kjx_dot_operand(insn, 2)));
 }
 
@@ -28,8 +32,7 @@ u64 kjx_dot_scratch(const struct kjx_image *image, const struct kjx_dot *insn)
 {
 	struct kjx_gemm_plan plan;
 
-	(void)image;
-	plan_insn(&plan, insn);
+	plan_insn(&plan, image, insn);
 	return kjx_gemm_scratch(&plan);
 }
 
@@ -66,7 +69,7 @@ const struct kjx_dot_plan *kjx_dot_build(struct kjx_builder *b, const struct kjx
 	}
 	p->in_loop = b->in_while != 0;
 	p->region = b->region;
-	plan_insn(&p->gemm, insn);
+	plan_insn(&p->gemm, b->image, insn);
 	kjx_place_set(b->image, p->gemm.swapped ? &p->rhs : &p->lhs, lhs->tensor, lhs->offset);
 	kjx_place_set(b->image, p->gemm.swapped ? &p->lhs : &p->rhs, rhs->tensor, rhs->offset);
 	kjx_place_set(b->image, &p->out, out->tensor, out->offset);

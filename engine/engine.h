@@ -159,7 +159,8 @@ static inline const struct kjx_value *kjx_value_next(const struct kjx_value *v)
 	return (const struct kjx_value *)(kjx_value_dims(v) + v->rank);
 }
 
-/** kjx_cpu_select - the best table for this processor, or the one named ("scalar", "avx2", "avx512")
+/** kjx_cpu_select - the best table for this processor, or the one named 
+ * ("scalar", "avx2", "avx512", "avx512vnni")
  * @features:	KJX_CPU_HAS_* bits that the host found usable (processor and operating system)
  * @name:	NULL for the best. Return: NULL when the named table is unknown or needs more than @features.
  */
@@ -168,6 +169,7 @@ const char *kjx_cpu_name(const struct kjx_cpu *cpu);
 
 #define KJX_CPU_HAS_AVX2	1u	/* AVX2, FMA, F16C, BMI1/2 and the OS saves YMM */
 #define KJX_CPU_HAS_AVX512	2u	/* F, BW, CD, DQ, VL and the OS saves ZMM */
+#define KJX_CPU_HAS_VNNI	4u	/* AVX512-VNNI */
 
 const char *kjx_status_name(enum kjx_status status);
 const char *kjx_status_meaning(enum kjx_status status);

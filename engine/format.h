@@ -152,7 +152,8 @@ struct kjx_nest {
 };
 
 /** struct kjx_dot - opcode dot: out[b,m,n] = sum over k of lhs[b,m,k] * rhs[b,k,n]
- * @dtype:	KJX_DTYPE_F32, F64, I32, I64, U32, U64, C64 or C128 of all three operands
+ * @dtype:	KJX_DTYPE_F32, F64, I32, I64, U32, U64, C64 or C128: of out and of the sums. lhs and rhs have it too; or, where it
+ *		is I32 or U32, each an integer type of one byte or I16: products and sums are as if they had been converted
  * @nb, @nm, @nn, @nk: number of dims in each group; their sum is the rank, at most KJX_MAX_RANK.
  * followed by u64 dims[rank] (groups in that order) and three operands (lhs, rhs, out) with rank
  * strides each: lhs has stride 0 on n dims, rhs on m dims, out on k dims. Overlapping lhs views are

@@ -13,6 +13,7 @@ enum kjx_gemm_kind {
 	KJX_GEMM_TILE,		/* register tiles: any strides, sides packed where that pays or must be */
 	KJX_GEMM_DOTS,		/* both sides contiguous along k: vectors along k, few rows */
 	KJX_GEMM_NARROW,	/* rhs rows of 2, 4 or 8 elements without gaps: vectors span several k */
+	KJX_GEMM_GROUPS,	/* integers narrower than their sum: tiles, two or four k in a lane of 32 bits */
 };
 
 #define KJX_GEMM_PACK_LHS	1u	/* copy lhs to row panels */
@@ -23,6 +24,7 @@ enum kjx_gemm_kind {
 #define KJX_GEMM_SPILL_TILE	2048u
 #define KJX_GEMM_SPILL		(KJX_GEMM_SPILL_TILE + 1024u)
 #define KJX_GEMM_PANEL_ROWS	14u	/* most rows of an lhs panel, any cpu table */
+#define KJX_GEMM_ROW_SUMS	64u	/* bytes: one u32 for each of them */
 
 /** struct kjx_gemm_dim - one dim: its size, and what a step moves in each tensor, in elements */
 struct kjx_gemm_dim {
@@ -32,7 +34,9 @@ struct kjx_gemm_dim {
 
 /** struct kjx_gemm_plan - see kjx_gemm_plan()
  * @kind:	enum kjx_gemm_kind
+ * @dtype:	of out and of the sums
  * @swapped:	lhs and rhs of the instruction have changed places
+ * @side:	dtypes of lhs and rhs, and the bytes of their elements
  * @flags:	KJX_GEMM_*
  * @nb, @nm, @nn, @nk: dims of each group in @dim, in that order; none for a group of one point
  * @b, @m, @n, @k: points of each group
@@ -45,6 +49,9 @@ struct kjx_gemm_dim {
 struct kjx_gemm_plan {
 	u8 kind, dtype, swapped, flags;
 	u8 nb, nm, nn, nk;
+	struct {
+		u8 dtype, size;
+	} side[2];
 	u64 b, m, n, k;
 	u64 kc, k_run, chunks, nc;
 	s64 lhs_m, lhs_k, rhs_k, rhs_n, out_m, out_n;
@@ -53,11 +60,15 @@ struct kjx_gemm_plan {
 
 /** kjx_gemm_plan - normalise a verified contraction
  * @plan:	filled in
- * @dtype, @nb, @nm, @nn, @nk, @dims: as in struct kjx_dot
+ * @dtypes:	of lhs, rhs and out
+ * @groups:	@nb, @nm, @nn, @nk as in struct kjx_dot, as are @dims
  * @lhs, @rhs, @out: strides, one for each dim
  */
-void kjx_gemm_plan(struct kjx_gemm_plan *plan, u32 dtype, const u8 *groups, const u64 *dims, const s64 *lhs,
+void kjx_gemm_plan(struct kjx_gemm_plan *plan, const u8 *dtypes, const u8 *groups, const u64 *dims, const s64 *lhs,
 		   const s64 *rhs, const s64 *out);
+
+/** kjx_gemm_multiplies - can operands of these dtypes be contracted, and their products be summed, in @dtype? */
+bool kjx_gemm_multiplies(u32 lhs, u32 rhs, u32 dtype);
 
 /** kjx_gemm_scratch - bytes of scratch that a contraction needs, 64-byte aligned, on any cpu table */
 u64 kjx_gemm_scratch(const struct kjx_gemm_plan *plan);

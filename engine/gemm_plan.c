@@ -13,6 +13,8 @@
 #define KC_BYTES		1536u		/* of one row of a panel */
 #define RHS_BLOCK_BYTES		(640u << 10)
 #define DOTS_KC_BYTES		16384u
+#define GROUPS_KC		1024u		/* points of k */
+#define GROUPS_BYTES		2u		/* of a point there; less where four do */
 
 static u64 size_of(s64 stride)
 {
@@ -87,7 +89,7 @@ static void swap_sides(struct kjx_gemm_plan *p)
 	struct kjx_gemm_dim moved[KJX_MAX_RANK];
 	u32 i, rank = p->nb + p->nm + p->nn + p->nk;
 	u64 points = p->m;
-	u8 count = p->nm;
+	u8 count = p->nm, side;
 
 	for (i = 0; i < rank; i++) {
 		u32 from = i < p->nb || i >= (u32)p->nb + p->nm + p->nn ? i
@@ -104,6 +106,12 @@ static void swap_sides(struct kjx_gemm_plan *p)
 	p->n = points;
 	p->nn = count;
 	p->swapped ^= 1;
+	side = p->side[0].dtype;
+	p->side[0].dtype = p->side[1].dtype;
+	p->side[1].dtype = side;
+	side = p->side[0].size;
+	p->side[0].size = p->side[1].size;
+	p->side[1].size = side;
 }
 
 /* Columns are what vectors run along: of the longer side of a vector product, or contiguous in out. */
@@ -128,13 +136,39 @@ static void divide_k(struct kjx_gemm_plan *p, u64 run, u64 most)
 	p->chunks = kjx_sat_mul((run - 1) / p->kc + 1, p->k / run);
 }
 
-static void plan_tile(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool rhs_n, bool out_m, bool out_n)
+/* columns of rhs that are packed at a time: @bytes for each k of a column */
+static void divide_n(struct kjx_gemm_plan *p, u32 bytes)
+{
+	const u64 columns = RHS_BLOCK_BYTES / (p->kc * bytes);
+
+	p->nc = p->n;
+	if (p->n > columns) {
+		u64 parts = (p->n - 1) / columns + 1;
+
+		p->nc = kjx_align_up((p->n - 1) / parts + 1, 128);
+	}
+}
+
+/* both sides are packed, because that is where elements find their place in a lane */
+static void plan_groups(struct kjx_gemm_plan *p, bool out_rows)
+{
+	p->kind = KJX_GEMM_GROUPS;
+	p->flags = KJX_GEMM_PACK_LHS | KJX_GEMM_PACK_RHS | (out_rows ? KJX_GEMM_OUT_ROWS : 0);
+	divide_k(p, p->k, p->m < 8 ? GROUPS_KC / 4 : GROUPS_KC);
+	if (p->chunks > 1) {
+		p->kc = kjx_align_up(p->kc, 4);
+		p->chunks = (p->k - 1) / p->kc + 1;
+	}
+	divide_n(p, GROUPS_BYTES);
+}
+
+static void plan_tile(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool rhs_n, bool out_rows)
 {
 	const bool one_k = p->nk <= 1;
 	const u64 k_inner = p->nk ? p->dim[p->nb + p->nm + p->nn + p->nk - 1].n : 1;
 	const u64 rhs_bytes = kjx_sat_mul(kjx_sat_mul(p->k, p->n), bytes);
 	const bool short_k = !one_k && k_inner < 16;
-	u64 most = KC_BYTES / bytes, columns;
+	u64 most = KC_BYTES / bytes;
 
 	if (!lhs_m || short_k || (p->m >= 32 && p->n >= 64) || (p->m >= 8 && p->n >= 32 && p->lhs_k != 1))
 		p->flags |= KJX_GEMM_PACK_LHS;
@@ -142,36 +176,62 @@ static void plan_tile(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool rhs_n
 		p->flags |= KJX_GEMM_PACK_RHS;
 	if (p->flags & KJX_GEMM_PACK_RHS && p->m < 8)
 		most /= 4;	/* packing is most of the work: keep the unit of work short */
-	if (out_m && out_n && p->out_n == 1)
+	if (out_rows)
 		p->flags |= KJX_GEMM_OUT_ROWS;
 	if (one_k || (p->flags & KJX_GEMM_PACK_LHS && p->flags & KJX_GEMM_PACK_RHS))
 		divide_k(p, p->k, most);
 	else
 		divide_k(p, k_inner, most);
 	p->nc = p->n;
-	if (p->flags & KJX_GEMM_PACK_RHS) {
-		columns = RHS_BLOCK_BYTES / (p->kc * bytes);
-		if (p->n > columns) {
-			u64 parts = (p->n - 1) / columns + 1;
-
-			p->nc = kjx_align_up((p->n - 1) / parts + 1, 128);
-		}
-	}
+	if (p->flags & KJX_GEMM_PACK_RHS)
+		divide_n(p, bytes);
 }
 
-void kjx_gemm_plan(struct kjx_gemm_plan *p, u32 dtype, const u8 *groups, const u64 *dims, const s64 *lhs,
+static bool is_narrow(u32 dtype)
+{
+	const u32 kind = kjx_dtype_kind[dtype];
+
+	return (kind == 'i' && kjx_dtype_size[dtype] <= 2) || (kind == 'u' && kjx_dtype_size[dtype] == 1);
+}
+
+bool kjx_gemm_multiplies(u32 lhs, u32 rhs, u32 dtype)
+{
+	switch (dtype) {
+	case KJX_DTYPE_I32:
+	case KJX_DTYPE_U32:
+		if (is_narrow(lhs) && is_narrow(rhs))
+			return true;
+		break;
+	case KJX_DTYPE_F32:
+	case KJX_DTYPE_F64:
+	case KJX_DTYPE_I64:
+	case KJX_DTYPE_U64:
+	case KJX_DTYPE_C64:
+	case KJX_DTYPE_C128:
+		break;
+	default:
+		return false;
+	}
+	return lhs == dtype && rhs == dtype;
+}
+
+void kjx_gemm_plan(struct kjx_gemm_plan *p, const u8 *dtypes, const u8 *groups, const u64 *dims, const s64 *lhs,
 		   const s64 *rhs, const s64 *out)
 {
-	const u32 bytes = kjx_dtype_size[dtype];
+	const u32 dtype = dtypes[2], bytes = kjx_dtype_size[dtype];
 	const bool is_complex = dtype == KJX_DTYPE_C64 || dtype == KJX_DTYPE_C128;
 	struct kjx_gemm_dim *dim = p->dim;
 	u64 *const points[4] = { &p->b, &p->m, &p->n, &p->k };
 	u8 *const counts[4] = { &p->nb, &p->nm, &p->nn, &p->nk };
-	bool lhs_m, rhs_n, out_m, out_n;
+	bool lhs_m, rhs_n, out_m, out_n, out_rows;
 	u32 i, j, from = 0, at = 0;
 
 	kjx_memset(p, 0, sizeof(*p));
 	p->dtype = (u8)dtype;
+	for (i = 0; i < 2; i++) {
+		p->side[i].dtype = dtypes[i];
+		p->side[i].size = kjx_dtype_size[dtypes[i]];
+	}
 	for (i = 0; i < 4; i++) {
 		for (j = 0; j < groups[i]; j++, from++) {
 			dim[at + j].n = dims[from];
@@ -196,7 +256,12 @@ void kjx_gemm_plan(struct kjx_gemm_plan *p, u32 dtype, const u8 *groups, const u
 	if (!p->nn)
 		p->rhs_n = p->out_n = 1;	/* one column is contiguous */
 
-	plan_tile(p, bytes, lhs_m, rhs_n, out_m, out_n);
+	out_rows = out_m && out_n && p->out_n == 1;
+	if (p->side[0].dtype != dtype) {
+		plan_groups(p, out_rows);
+		return;
+	}
+	plan_tile(p, bytes, lhs_m, rhs_n, out_rows);
 	if (p->nk > 1 || is_complex || !lhs_m || !rhs_n || !out_m || !out_n || p->k < 16)
 		return;
 	if ((p->n == 2 || p->n == 4 || (p->n == 8 && p->m < 4)) && p->rhs_n == 1 && p->rhs_k == (s64)p->n &&
@@ -212,7 +277,8 @@ void kjx_gemm_plan(struct kjx_gemm_plan *p, u32 dtype, const u8 *groups, const u
 
 u64 kjx_gemm_scratch(const struct kjx_gemm_plan *p)
 {
-	const u64 bytes = kjx_dtype_size[p->dtype];
+	const bool groups = p->kind == KJX_GEMM_GROUPS;
+	const u64 bytes = kjx_dtype_size[p->dtype], lanes = groups ? (p->kc + 1) / 2 : p->kc;	/* along k */
 	const u64 width = p->m == 1 ? 512 : p->m < 4 ? 256 : 128;
 	u64 total = 0;
 
@@ -221,8 +287,10 @@ u64 kjx_gemm_scratch(const struct kjx_gemm_plan *p)
 	if (!(p->flags & KJX_GEMM_OUT_ROWS) || p->flags & KJX_GEMM_PACK_RHS)
 		total = KJX_GEMM_SPILL;
 	if (p->flags & KJX_GEMM_PACK_LHS)
-		total += kjx_align_up(KJX_GEMM_PANEL_ROWS * p->kc * bytes, 64);
+		total += kjx_align_up(KJX_GEMM_PANEL_ROWS * lanes * bytes, 64);
 	if (p->flags & KJX_GEMM_PACK_RHS)
-		total += p->kc * kjx_align_up(p->nc * bytes, width);
+		total += (lanes + groups) * kjx_align_up(p->nc * bytes, width);	/* groups: and a row of sums */
+	if (groups)
+		total += KJX_GEMM_ROW_SUMS;
 	return total;
 }

@@ -4,6 +4,7 @@
 
 static const struct kjx_cpu *const tables[] = {
 #if defined(__x86_64__)
+	&kjx_cpu_avx512vnni,
 	&kjx_cpu_avx512,
 	&kjx_cpu_avx2,
 #endif

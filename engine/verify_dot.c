@@ -1,22 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* Contractions: each operand stands still on the dims that it does not have, and the result is nobody's operand. */
+#include "gemm.h"
 #include "verify.h"
-
-static bool is_dot_dtype(u32 dtype)
-{
-	switch (dtype) {
-	case KJX_DTYPE_F32:
-	case KJX_DTYPE_F64:
-	case KJX_DTYPE_I32:
-	case KJX_DTYPE_I64:
-	case KJX_DTYPE_U32:
-	case KJX_DTYPE_U64:
-	case KJX_DTYPE_C64:
-	case KJX_DTYPE_C128:
-		return true;
-	}
-	return false;
-}
 
 /* operand @i has stride 0 on dims [first, first + n) */
 static enum kjx_status verify_still(struct kjx_verifier *v, const struct kjx_operand *o, u32 i, u32 first, u32 n)
@@ -33,7 +18,7 @@ enum kjx_status kjx_verify_dot(struct kjx_verifier *v, const struct kjx_dot *d)
 {
 	const struct kjx_operand *lhs, *rhs, *out;
 	const u64 *dims = kjx_dot_dims(d);
-	u32 rank = kjx_dot_rank(d), m = d->nb, n = m + d->nm, k = n + d->nn, i;
+	u32 rank = kjx_dot_rank(d), m = d->nb, n = m + d->nm, k = n + d->nn, i, dtypes[3];
 	struct kjx_extent written, read;
 
 	if (rank > KJX_MAX_RANK)
@@ -41,17 +26,20 @@ enum kjx_status kjx_verify_dot(struct kjx_verifier *v, const struct kjx_dot *d)
 	KJX_TRY(kjx_verify_length(v, sizeof(*d) + 8ul * rank + 3 * (sizeof(*lhs) + 8ul * rank)));
 	if (d->zero0 || d->zero1 || d->zero2)
 		return kjx_refuse(v, KJX_RESERVED_SET, "a reserved field is not zero");
-	if (!is_dot_dtype(d->dtype))
+	if (!kjx_gemm_multiplies(d->dtype, d->dtype, d->dtype))
 		return kjx_refuse(v, KJX_BAD_DTYPE, "dtype %u cannot be contracted", d->dtype);
 	KJX_TRY(kjx_verify_dims(v, dims, rank));
 	for (i = 0; i < 3; i++) {
 		const struct kjx_operand *o = kjx_dot_operand(d, i);
 
 		KJX_TRY(kjx_verify_view(v, o, i, dims, rank));
-		if (kjx_tensor_dtype(v, o->tensor) != d->dtype)
-			return kjx_refuse(v, KJX_BAD_DTYPE, "operand %u has dtype %u, the contraction %u", i,
-					  kjx_tensor_dtype(v, o->tensor), d->dtype);
+		dtypes[i] = kjx_tensor_dtype(v, o->tensor);
 	}
+	if (dtypes[2] != d->dtype)
+		return kjx_refuse(v, KJX_BAD_DTYPE, "the result has dtype %u, the contraction %u", dtypes[2], d->dtype);
+	if (!kjx_gemm_multiplies(dtypes[0], dtypes[1], d->dtype))
+		return kjx_refuse(v, KJX_BAD_DTYPE, "operands of dtypes %u and %u cannot be contracted in %u", dtypes[0],
+				  dtypes[1], d->dtype);
 	lhs = kjx_dot_operand(d, 0);
 	rhs = kjx_dot_operand(d, 1);
 	out = kjx_dot_operand(d, 2);

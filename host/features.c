@@ -29,7 +29,7 @@ u32 kjx_host_features(void)
 	if (BITS(saved, 0x06ull) && BITS(b7, avx2))
 		found |= KJX_CPU_HAS_AVX2;
 	if ((found & KJX_CPU_HAS_AVX2) && BITS(saved, 0xe6ull) && BITS(b7, avx512))
-		found |= KJX_CPU_HAS_AVX512;
+		found |= KJX_CPU_HAS_AVX512 | (BITS(c7, bit_AVX512VNNI) ? KJX_CPU_HAS_VNNI : 0);
 	return found;
 }
 #else

@@ -44,13 +44,14 @@ void kjax_fpu_init(void)
 	if (boot_cpu_has(X86_FEATURE_AVX512F) && boot_cpu_has(X86_FEATURE_AVX512BW) &&
 	    boot_cpu_has(X86_FEATURE_AVX512CD) && boot_cpu_has(X86_FEATURE_AVX512DQ) &&
 	    boot_cpu_has(X86_FEATURE_AVX512VL) && cpu_has_xfeatures(ymm | XFEATURE_MASK_AVX512, NULL))
-		features |= KJX_CPU_HAS_AVX512;
+		features |= KJX_CPU_HAS_AVX512 | (boot_cpu_has(X86_FEATURE_AVX512_VNNI) ? KJX_CPU_HAS_VNNI : 0);
 }
 
 static const char *const cpu_names[] = {
 	[KJAX_CPU_SCALAR] = "scalar",
 	[KJAX_CPU_AVX2] = "avx2",
 	[KJAX_CPU_AVX512] = "avx512",
+	[KJAX_CPU_AVX512VNNI] = "avx512vnni",
 };
 
 const struct kjx_cpu *kjax_fpu_cpu(u32 *which)

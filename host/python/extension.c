@@ -53,7 +53,7 @@ static PyObject *verify(PyObject *module, PyObject *args, PyObject *keywords)
 
 static PyObject *cpus(PyObject *module, PyObject *unused)
 {
-	static const char *const names[] = { "scalar", "avx2", "avx512" };
+	static const char *const names[] = { "scalar", "avx2", "avx512", "avx512vnni" };
 	PyObject *list = PyList_New(0), *name, *tuple;
 	size_t i;
 

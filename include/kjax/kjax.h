@@ -89,7 +89,7 @@ KJAX_API void kjax_values_free(struct kjax_values *values);
 /** struct kjax_options - how to open a program
  * @size:	sizeof(struct kjax_options)
  * @memory_limit: bytes that its plan and arenas may take; 0 = no limit
- * @cpu:	"scalar", "avx2", "avx512"; NULL = the best that this machine has
+ * @cpu:	"scalar", "avx2", "avx512", "avx512vnni"; NULL = the best that this machine has
  */
 struct kjax_options {
 	size_t size;

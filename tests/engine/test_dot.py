@@ -11,14 +11,16 @@ from kjax.bytecode import program as p
 from kjax.isa import dtypes
 
 DTYPES = ("f32", "f64", "i32", "i64", "u32", "u64", "c64", "c128")
-CPUS = ("scalar", "avx2", "avx512")
+NARROW = ("i2", "i4", "i8", "i16", "u2", "u4", "u8")
+CPUS = ("scalar", "avx2", "avx512", "avx512vnni")
 LETTERS = "abcdefghijkl"
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 14, 15, 16, 17, 31, 32, 33, 64, 100, 130)
 
 
 def _cpu(name):
     flags = set(open("/proc/cpuinfo").read().split())
-    needed = {"scalar": set(), "avx2": {"avx2", "fma", "f16c"}, "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}}
+    avx512 = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
+    needed = {"scalar": set(), "avx2": {"avx2", "fma", "f16c"}, "avx512": avx512, "avx512vnni": avx512 | {"avx512_vnni"}}
     if not needed[name] <= flags:
         pytest.skip(f"this processor lacks {name}")
     return name
@@ -27,6 +29,10 @@ def _cpu(name):
 def _numbers(rng, dtype, n):
     """Values whose products and sums are exact in ``dtype``, so that any order of summation gives one result."""
     row = dtypes.BY_NAME[dtype]
+    if row.is_integer and row.bits < 32:
+        low = -(1 << row.bits - 1) if row.kind == "int" else 0
+        ends = rng.choice([low, low + (1 << row.bits) - 1], n)
+        return np.where(rng.random(n) < 0.3, ends, rng.integers(low, low + (1 << row.bits), n)).astype(row.numpy)
     if row.is_integer:
         return rng.integers(0, 2**32, n).astype(row.numpy)
     x = rng.integers(-8, 9, n).astype(row.numpy)
@@ -64,9 +70,11 @@ def _at(buffer, place, dims, used):
                                            [strides[d] * buffer.itemsize for d in used])
 
 
-def _program(dtype, groups, dims, lhs, rhs, out, cpu):
+def _program(dtype, groups, dims, lhs, rhs, out, cpu, sides=None):
+    """``sides``: element types of lhs and rhs where they are narrower than ``dtype``."""
     build = Builder()
-    tensors = [build.input(dtype, (lhs[2],)), build.input(dtype, (rhs[2],)), build.output(dtype, (out[2],))]
+    left, right = sides or (dtype, dtype)
+    tensors = [build.input(left, (lhs[2],)), build.input(right, (rhs[2],)), build.output(dtype, (out[2],))]
     operands = [p.Operand(t, place[1], tuple(place[0])) for t, place in zip(tensors, (lhs, rhs, out), strict=True)]
     build.emit(p.Dot(dtype, *groups, tuple(dims), *operands))
     return Program(build.image, cpu)
@@ -76,25 +84,39 @@ def _program(dtype, groups, dims, lhs, rhs, out, cpu):
 @given(_views(), st.sampled_from(DTYPES), st.integers(0, 2**32), st.integers(1, 5000))
 @settings(max_examples=150, deadline=None)
 def test_views(cpu, views, dtype, seed, budget):
+    _check_views(cpu, views, dtype, (dtype, dtype), seed, budget)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@given(_views(), st.sampled_from(("i32", "u32")), st.tuples(st.sampled_from(NARROW), st.sampled_from(NARROW)),
+       st.integers(0, 2**32), st.integers(1, 5000))
+@settings(max_examples=150, deadline=None)
+def test_views_of_narrow_integers(cpu, views, dtype, sides, seed, budget):
+    _check_views(cpu, views, dtype, sides, seed, budget)
+
+
+def _check_views(cpu, views, dtype, sides, seed, budget):
     groups, dims, (b, m, n, k), lhs, rhs, out = views
     rng = np.random.default_rng(seed)
-    left, right = _numbers(rng, dtype, lhs[2]), _numbers(rng, dtype, rhs[2])
+    left, right = _numbers(rng, sides[0], lhs[2]), _numbers(rng, sides[1], rhs[2])
+    exact = dtypes.BY_NAME[dtype].numpy if sides == (dtype, dtype) else np.int32
     names = ["".join(LETTERS[d] for d in used) for used in (b + m + k, b + k + n, b + m + n)]
-    want = np.einsum(f"{names[0]},{names[1]}->{names[2]}", _at(left, lhs, dims, b + m + k), _at(right, rhs, dims, b + k + n))
-    program = _program(dtype, groups, dims, lhs, rhs, out, _cpu(cpu))
+    want = np.einsum(f"{names[0]},{names[1]}->{names[2]}", _at(left.astype(exact), lhs, dims, b + m + k),
+                     _at(right.astype(exact), rhs, dims, b + k + n))
+    program = _program(dtype, groups, dims, lhs, rhs, out, _cpu(cpu), sides)
     whole, = program.run(left, right)
     sliced, = program.run(left, right, budget=budget)
-    np.testing.assert_array_equal(_at(whole, out, dims, b + m + n), want)
+    np.testing.assert_array_equal(_at(whole, out, dims, b + m + n), want.astype(whole.dtype))
     np.testing.assert_array_equal(whole.view(np.uint8), sliced.view(np.uint8))
     untouched = np.ones(out[2], bool)
     _at(untouched, out, dims, b + m + n)[...] = False
     assert (whole.view(np.uint8).reshape(len(whole), -1)[untouched] == 0x5A).all()
 
 
-def _matmul(dtype, m, k, n, cpu, lhs_t=False, rhs_t=False):
+def _matmul(dtype, m, k, n, cpu, lhs_t=False, rhs_t=False, sides=None):
     lhs = ([1, 0, m] if lhs_t else [k, 0, 1]), 0, m * k
     rhs = ([0, k, 1] if rhs_t else [0, 1, n]), 0, k * n
-    return _program(dtype, [0, 1, 1, 1], [m, n, k], lhs, rhs, ([n, 1, 0], 0, m * n), cpu)
+    return _program(dtype, [0, 1, 1, 1], [m, n, k], lhs, rhs, ([n, 1, 0], 0, m * n), cpu, sides)
 
 
 # vector widths, panel edges, several chunks of k, several column blocks, dots, narrow rows
@@ -129,14 +151,39 @@ def test_rounding(cpu, dtype, rhs_t, m, k, n):
             np.testing.assert_array_equal(got.view(np.uint8), sliced.view(np.uint8))
 
 
+# edges of groups of two and four, of blocks, panels and chunks of k (1024 points), of column blocks
+NARROW_SHAPES = [(1, 1, 1), (2, 3, 5), (1, 31, 256), (1, 1025, 130), (3, 1000, 4), (7, 1030, 1), (12, 64, 32), (13, 65, 33), (14, 66, 31),
+                 (15, 67, 48), (28, 2049, 17), (29, 130, 700), (3, 4, 1000), (64, 1023, 64)]
+
+
 @pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("sides", [("i8", "i8"), ("u8", "i8"), ("i8", "u8"), ("u8", "u8"), ("i16", "i16"), ("i16", "u8"), ("i8", "i16")])
+@pytest.mark.parametrize("lhs_t, rhs_t", [(False, False), (True, True)])
+def test_products_of_narrow_integers(cpu, sides, lhs_t, rhs_t):
+    """Exact modulo 2^32, also where every factor is the largest there is, and the same in slices."""
+    rng = np.random.default_rng(0)
+    for m, k, n in NARROW_SHAPES:
+        program = _matmul("i32", m, k, n, _cpu(cpu), lhs_t, rhs_t, sides)
+        left, right = (_numbers(rng, side, size).reshape(shape) for side, size, shape in
+                       zip(sides, (m * k, k * n), ((m, k), (k, n)), strict=True))
+        extremes = [np.full_like(x, np.iinfo(x.dtype).min if np.iinfo(x.dtype).min else np.iinfo(x.dtype).max)
+                    for x in (left, right)]
+        for a, b in ((left, right), extremes):
+            want = (a.astype(np.int64) @ b.astype(np.int64)).astype(np.int32)
+            arrays = a.T if lhs_t else a, b.T if rhs_t else b
+            np.testing.assert_array_equal(program.run(*arrays)[0].reshape(m, n), want)
+            np.testing.assert_array_equal(program.run(*arrays, budget=20000)[0].reshape(m, n), want)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype, sides", [("f32", None), ("i32", ("i8", "i8")), ("i32", ("u8", "i16"))])
 @pytest.mark.parametrize("stride,groups", [(1, 1), (2, 1), (1, 4)])
-def test_convolution(cpu, stride, groups):
+def test_convolution(cpu, dtype, sides, stride, groups):
     """A two-dimensional convolution (NHWC, HWIO) is a contraction over overlapping windows of the input."""
     rng = np.random.default_rng(0)
     batch, height, width, inside, outside, kh, kw = 2, 13, 11, 8, 24, 3, 3
-    x = _numbers(rng, "f32", (batch, height, width, inside))
-    w = _numbers(rng, "f32", (kh, kw, inside // groups, outside))
+    x = _numbers(rng, (sides or (dtype,))[0], (batch, height, width, inside))
+    w = _numbers(rng, (sides or (dtype,))[-1], (kh, kw, inside // groups, outside))
     oh, ow = (height - kh) // stride + 1, (width - kw) // stride + 1
     per_in, per_out = inside // groups, outside // groups
     dims = [groups, batch, oh, ow, per_out, kh, kw, per_in]
@@ -144,7 +191,8 @@ def test_convolution(cpu, stride, groups):
     lhs = [per_in, sx[0], sx[1] * stride, sx[2] * stride, 0, sx[1], sx[2], 1], 0, x.size
     rhs = [per_out, 0, 0, 0, 1, kw * per_in * outside, per_in * outside, outside], 0, w.size
     out = [per_out, oh * ow * outside, ow * outside, outside, 1, 0, 0, 0], 0, batch * oh * ow * outside
-    got, = _program("f32", [1, 3, 1, 3], dims, lhs, rhs, out, _cpu(cpu)).run(x, w, budget=1000)
+    got, = _program(dtype, [1, 3, 1, 3], dims, lhs, rhs, out, _cpu(cpu), sides).run(x, w, budget=1000)
+    x, w = x.astype(got.dtype), w.astype(got.dtype)
     windows = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), (1, 2))[:, ::stride, ::stride]
     want = np.einsum("bhwgcij,ijcgo->bhwgo", windows.reshape(batch, oh, ow, groups, per_in, kh, kw),
                      w.reshape(kh, kw, per_in, groups, per_out))

@@ -55,6 +55,8 @@ def compiled():
         "threefry": (lambda k: jax.random.bits(jax.random.wrap_key_data(k), (9,)),
                      jax.ShapeDtypeStruct((2,), jnp.uint32)),
         "complex": (lambda x: jnp.abs(jnp.exp(1j * x)), f32(8)),
+        "integers": (lambda x, w: jax.lax.dot(x, w, preferred_element_type=jnp.int32), jax.ShapeDtypeStruct((5, 9), jnp.int8),
+                     jax.ShapeDtypeStruct((9, 20), jnp.uint8)),
         "narrow": (lambda x: (x.astype(jnp.bfloat16) * 3).astype(jnp.int8), f32(8)),
         "concatenate": (lambda x, y: jnp.concatenate([x, y[::-1].T], 0), f32(4, 4), f32(4, 2)),
     }

@@ -7,6 +7,7 @@ from images import PROGRAMS, edited, in_place, loop, poke, reduce_nest, view, wi
 
 from kjax.bytecode.assembler import assemble
 from kjax.bytecode.program import ROWS_JOINED, ROWS_OWN, Index, Nest, Operand, Tensor, Uop
+from kjax.isa.dtypes import BY_NAME
 
 INSN = 8  # bytes of struct kjx_insn
 
@@ -249,6 +250,25 @@ def test_read_only(refuses):
     (dict(lhs=view(None, 0, 0, 0)), "bad_operand"), (dict(out=view(9, 0, 0, 0)), "bad_operand")])
 def test_dot(refuses, fields, status):
     refuses(edited("dot", **fields), status, 0)
+
+
+@pytest.mark.parametrize("sides, dtype, allowed", [
+    (("i8", "u8"), "i32", True), (("u4", "i2"), "u32", True), (("u2", "i4"), "i32", True), (("i16", "i8"), "i32", True),
+    (("i8", "i32"), "i32", False), (("i32", "i8"), "i32", False), (("u16", "i8"), "i32", False), (("i1", "i8"), "i32", False),
+    (("i8", "f8e4m3fn"), "i32", False), (("i8", "i8"), "f32", False), (("i8", "i8"), "i8", False), (("i16", "i16"), "i64", False),
+    (("f16", "f16"), "f32", False), (("i32", "u32"), "i32", False)])
+def test_operands_of_a_dot(refuses, verify, sides, dtype, allowed):
+    image = PROGRAMS["dot"]()
+    sizes = [t.bytes // 4 for t in image.tensors]
+    for k, name in enumerate((*sides, dtype)):
+        image.tensors[k] = replace(image.tensors[k], dtype=name, bytes=sizes[k] * BY_NAME[name].size)
+    image.inputs = [replace(a, dtype=name) for a, name in zip(image.inputs, sides, strict=True)]
+    image.outputs = [replace(image.outputs[0], dtype=dtype)]
+    image.code[0] = replace(image.code[0], dtype=dtype)
+    if allowed:
+        verify(assemble(image))
+    else:
+        refuses(assemble(image), "bad_dtype", 0)
 
 
 def test_dot_of_scalars(verify):

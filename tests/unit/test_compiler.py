@@ -1,5 +1,7 @@
 """Parts of the compiler alone: registers, arena, fusion, places."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -209,3 +211,26 @@ def test_sorts_of_any_float_are_by_key(dtype):
     program = kjax.compile(jnp.sort, x)
     assert "by comparator" not in program.as_text()
     np.testing.assert_array_equal(np.asarray(program(np.asarray(x))).astype(np.float32), np.asarray(jnp.sort(x)).astype(np.float32))
+
+
+def _integers(*shape, dtype=jnp.int8):
+    return jax.ShapeDtypeStruct(shape, dtype)
+
+
+@pytest.mark.parametrize("function, operands, sides", [
+    (lambda x, w: jax.lax.dot(x, w, preferred_element_type=jnp.int32), (_integers(9, 40), _integers(40, 8)), ["i8", "i8"]),
+    (lambda x, w: x.astype(jnp.int32) @ w.astype(jnp.int32), (_integers(9, 40, dtype=jnp.uint8), _integers(40, 8)), ["u8", "i8"]),
+    (lambda x, w: x.T.astype(jnp.int32) @ w.astype(jnp.int32), (_integers(40, 9, dtype=jnp.int16), _integers(40, 8)), ["i16", "i8"]),
+    (lambda x, w: x @ w, (_integers(9, 40), _integers(40, 8)), ["i8", "i8"]),
+    (lambda x, w: jax.lax.conv_general_dilated(x.astype(jnp.int32), w.astype(jnp.int32), (1, 1), "SAME"),
+     (_integers(1, 3, 9, 9), _integers(4, 3, 3, 3)), ["i8", "i8"]),
+    (lambda x, w: x.astype(jnp.int32) @ w, (_integers(9, 40), _integers(40, 8, dtype=jnp.int32)), ["i32", "i32"]),
+    (lambda x, w: (x.astype(jnp.int8)) @ w, (_integers(9, 40, dtype=jnp.int16), _integers(40, 8)), ["i8", "i8"]),
+])
+def test_narrow_integers_are_contracted_as_they_lie(function, operands, sides):
+    text = kjax.compile(function, *operands).as_text()
+    assert text.count("dot.i32") == 1
+    assert re.findall(r"[lr]hs = t\d+ (\w+)", text) == sides
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(np.iinfo(o.dtype).min, np.iinfo(o.dtype).max + 1, o.shape).astype(o.dtype) for o in operands]
+    np.testing.assert_array_equal(kjax.jit(function)(*arrays), jax.jit(function)(*arrays))

@@ -65,6 +65,7 @@
 #define KJAX_CPU_SCALAR		1u
 #define KJAX_CPU_AVX2		2u
 #define KJAX_CPU_AVX512		3u
+#define KJAX_CPU_AVX512VNNI	4u
 #define KJAX_CPU_BIT(cpu)	(1u << (cpu))
 
 /**

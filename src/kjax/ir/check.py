@@ -198,22 +198,29 @@ def _reduce_window(op):
     return [Type(x.dtype, shape) for x in xs]
 
 
+def _product_dtype(op):
+    """What a contraction results in: its operands' element type, or a wider integer (``dtypes.WIDENED``)."""
+    x, y, wanted = op.operands[0].dtype, op.operands[1].dtype, op.results[0].dtype
+    if wanted in dtypes.WIDENED and {x, y} <= dtypes.WIDENED[wanted]:
+        return wanted
+    need(x == y, f"operands are {x} and {y}")
+    return x
+
+
 def _dot(op):
     x, y, at = op.operands[0].type, op.operands[1].type, op.attributes
     lb, rb, lc, rc = at["lhs_batch"], at["rhs_batch"], at["lhs_contract"], at["rhs_contract"]
-    need(x.dtype == y.dtype, f"operands are {x.dtype} and {y.dtype}")
     _dims_in((*lb, *lc), x.rank, "lhs dims")
     _dims_in((*rb, *rc), y.rank, "rhs dims")
     for a, b in (*zip(lb, rb, strict=True), *zip(lc, rc, strict=True)):
         need(x.shape[a] == y.shape[b], f"dim {a} of {x} does not meet dim {b} of {y}")
     shape = [x.shape[k] for k in lb] + [n for k, n in enumerate(x.shape) if k not in (*lb, *lc)]
     shape += [n for k, n in enumerate(y.shape) if k not in (*rb, *rc)]
-    return [Type(x.dtype, tuple(shape))]
+    return [Type(_product_dtype(op), tuple(shape))]
 
 
 def _convolution(op):
     x, y, at = op.operands[0].type, op.operands[1].type, op.attributes
-    need(x.dtype == y.dtype, f"operands are {x.dtype} and {y.dtype}")
     n = x.rank - 2
     for spec in ("lhs_spec", "rhs_spec", "out_spec"):
         need(sorted(at[spec]) == list(range(n + 2)), f"{spec} {at[spec]} is no permutation of {n + 2} dims")
@@ -225,7 +232,7 @@ def _convolution(op):
     shape = [0] * x.rank
     for k, size in zip(at["out_spec"], (xs[0] // batches, ys[0], *grid), strict=True):
         shape[k] = size
-    return [Type(x.dtype, tuple(shape))]
+    return [Type(_product_dtype(op), tuple(shape))]
 
 
 def _batch_shape(op, indices, vector):

@@ -106,4 +106,7 @@ SMALL_FLOATS = tuple(t.name for t in DTYPES if t.kind == "float" and not t.is_na
 NATIVE_INTS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 NATIVE_FLOATS = ("f32", "f64")
 COMPLEX = ("c64", "c128")
+# operands that a contraction takes beside those of its own type: as if they were converted to it
+_NARROW = frozenset(("i2", "i4", "i8", "i16", "u2", "u4", "u8"))
+WIDENED = {"i32": _NARROW, "u32": _NARROW}
 ALL = tuple(t.name for t in DTYPES)

@@ -275,6 +275,12 @@ def _accumulator(dtype):
     return info.numpy if info.is_native and info.kind != "bool" else np.int32
 
 
+def _product_type(op, x):
+    """In which NumPy type products of ``x`` are summed; integers may be narrower than the result."""
+    wanted = op.results[0].dtype
+    return _result(op) if wanted in dtypes.WIDENED else _accumulator(x.dtype)
+
+
 @_rule
 def _dot_general(ev, op, x, y):
     at = op.attributes
@@ -286,7 +292,7 @@ def _dot_general(ev, op, x, y):
         return int(np.prod([a.shape[k] for k in dims], dtype=np.int64))
 
     depth = group(x, lc)
-    wide = x.dtype if depth <= SEQUENTIAL and x.dtype.kind in "fc" and x.dtype.itemsize >= 4 else _accumulator(x.dtype)
+    wide = x.dtype if depth <= SEQUENTIAL and x.dtype.kind in "fc" and x.dtype.itemsize >= 4 else _product_type(op, x)
     a = x.transpose([*lb, *lf, *lc]).reshape(group(x, lb), group(x, lf), depth).astype(wide)
     b = y.transpose([*rb, *rc, *rf]).reshape(group(y, rb), depth, group(y, rf)).astype(wide)
     if depth <= SEQUENTIAL:
@@ -309,7 +315,7 @@ def _convolution(ev, op, x, y):
     low, high = zip(*at["padding"], strict=True) if n else ((), ())
     x = pad(x, np.zeros((), x.dtype), (0, 0, *low), (0, 0, *high), (0, 0, *(d - 1 for d in at["lhs_dilation"])))
     out_shape = tuple(op.results[0].shape[k] for k in at["out_spec"])
-    groups, wide = max(at["feature_groups"], at["batch_groups"]), _accumulator(x.dtype)
+    groups, wide = max(at["feature_groups"], at["batch_groups"]), _product_type(op, x)
     x, y = x.astype(wide), y.astype(wide)
     axis = 1 if at["feature_groups"] > 1 else 0
     xs = np.split(x, groups, axis)

@@ -10,7 +10,7 @@ from kjax.compiler.body import outer_scalars
 from kjax.ir.graph import Type
 from kjax.ir.rewrite import rewrite
 from kjax.ir.scalar import apply_elementwise, splat
-from kjax.isa import limits
+from kjax.isa import dtypes, limits
 
 SHORT_DOT, SHORT_RESULT = 4, 1024  # products of at most so many terms, and so many results, are written out
 SMALL_DOT, SMALL_SIDE = 16, 32  # results, and elements of a side, that the engine multiplies in registers
@@ -31,10 +31,16 @@ def _converted(region, value, dtype, source):
     return region.add("convert", [value], Type(dtype, value.shape), source=source)
 
 
+def _narrow_operands(operands, wide):
+    """The operands before conversions to ``wide`` that the contraction does on its own, or None."""
+    before = [v.op.operands[0] if v.dtype == wide and v.op is not None and v.op.name == "convert" else v for v in operands]
+    return before if {v.dtype for v in before} <= dtypes.WIDENED.get(wide, frozenset()) else None
+
+
 def _in_wide_type(region, op):
-    """The op on operands and result of the type in which the engine contracts."""
+    """The op on operands and result of types that the engine contracts."""
     wide = _contraction_dtype(op.result.dtype, op.result.type.info)
-    operands = [_converted(region, v, wide, op.source) for v in op.operands]
+    operands = _narrow_operands(op.operands, wide) or [_converted(region, v, wide, op.source) for v in op.operands]
     if operands == op.operands and wide == op.result.dtype:
         return None
     result = region.add(op.name, operands, Type(wide, op.result.shape), source=op.source, **op.attributes)
@@ -92,7 +98,7 @@ def padded(region, value, fill, low, high, interior, source):
 
 def _convolution(region, op):
     a = op.attributes
-    lhs, rhs = op.operands
+    lhs, rhs = _narrow_operands(op.operands, _contraction_dtype(op.result.dtype, op.result.type.info)) or op.operands
     rank = lhs.type.rank
     spatial = a["lhs_spec"][2:]
     plain = (not any(x for pair in a["padding"] for x in pair) and all(d == 1 for d in a["lhs_dilation"])

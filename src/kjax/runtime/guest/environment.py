@@ -12,7 +12,7 @@ from kjax.runtime.guest import guest as _guest
 from kjax.runtime.kernel import KernelEnvironment
 
 # cpu flags worth listing, of the many in /proc/cpuinfo
-_FLAGS = ("sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512vl", "amx_tile")
+_FLAGS = ("sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512vl", "avx512_vnni", "amx_tile")
 
 
 class _Revived:
