@@ -12,6 +12,8 @@
 /* chosen for 32 KB of L1 and at least 1 MB of L2: an lhs panel stays in the one, the rhs block in the other */
 #define KC_BYTES		1536u		/* of one row of a panel */
 #define RHS_BLOCK_BYTES		(640u << 10)
+#define LHS_NEAR_BYTES		1024u		/* from row to row */
+#define RHS_NEAR_BYTES		(160u << 10)
 #define DOTS_KC_BYTES		16384u
 #define GROUPS_KC		1024u		/* points of k */
 #define GROUPS_BYTES		2u		/* of a point there; less where four do */
@@ -168,11 +170,13 @@ static void plan_tile(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool rhs_n
 	const u64 k_inner = p->nk ? p->dim[p->nb + p->nm + p->nn + p->nk - 1].n : 1;
 	const u64 rhs_bytes = kjx_sat_mul(kjx_sat_mul(p->k, p->n), bytes);
 	const bool short_k = !one_k && k_inner < 16;
+	/* the rows of a tile lie near each other and are used by few tiles: they cost less where they are than to copy */
+	const bool lhs_is_near = size_of(p->lhs_m) <= LHS_NEAR_BYTES / bytes && p->n <= 256;
 	u64 most = KC_BYTES / bytes;
 
-	if (!lhs_m || short_k || (p->m >= 32 && p->n >= 64) || (p->m >= 8 && p->n >= 32 && p->lhs_k != 1))
+	if (!lhs_m || short_k || (p->m >= 32 && p->n >= 64 && !lhs_is_near) || (p->m >= 8 && p->n >= 32 && p->lhs_k != 1))
 		p->flags |= KJX_GEMM_PACK_LHS;
-	if (!rhs_n || p->rhs_n != 1 || short_k || (p->m >= 96 && rhs_bytes > 24576))
+	if (!rhs_n || p->rhs_n != 1 || short_k || (p->m >= 96 && rhs_bytes > RHS_NEAR_BYTES))
 		p->flags |= KJX_GEMM_PACK_RHS;
 	if (p->flags & KJX_GEMM_PACK_RHS && p->m < 8)
 		most /= 4;	/* packing is most of the work: keep the unit of work short */
