@@ -54,3 +54,20 @@ def test_the_listing_names_kind_and_operands():
     assert "svd.f32 batch 3, m 6, n 4" in text and "-> u = none" in text and "-> s = t" in text
 
 
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+@pytest.mark.parametrize("shape", [(40000, 3), (3, 40000), (2, 32769, 2)])
+def test_more_rows_than_one_factorization_takes(shape, dtype):
+    rng = np.random.default_rng(5)
+    a = rng.standard_normal(shape).astype(dtype)
+    if np.iscomplexobj(a):
+        a += (1j * rng.standard_normal(shape)).astype(dtype)
+    u, s, vh = kjax.jit(lambda a: jnp.linalg.svd(a, full_matrices=False))(a)
+    np.testing.assert_allclose(s, np.linalg.svd(a.astype(np.complex128), compute_uv=False), rtol=1e-5)
+    np.testing.assert_allclose((u * s[..., None, :]) @ vh, a, atol=2e-4)
+    tall = u if shape[-2] > shape[-1] else np.swapaxes(vh, -1, -2).conj()
+    eye = np.broadcast_to(np.eye(min(shape[-2:])), (*shape[:-2], min(shape[-2:]), min(shape[-2:])))
+    np.testing.assert_allclose(np.swapaxes(tall, -1, -2).conj() @ tall, eye, atol=1e-5)
+    p = kjax.jit(jnp.linalg.pinv)(a)
+    np.testing.assert_allclose(p, np.linalg.pinv(a.astype(np.complex128)), atol=1e-6)

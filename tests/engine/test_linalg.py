@@ -461,3 +461,26 @@ def test_eigenvalues_come_in_the_order_of_lapack(dtype, n):
         phase = np.sum(v.conj() * got["vr"], axis=0)  # up to a sign, which rounding may turn in real matrices
         np.testing.assert_allclose(np.abs(phase.real), 1, rtol=1e-9)
         assert not dtype.startswith("c") or np.all(phase.real > 0)
+
+
+@pytest.mark.parametrize("dtype", ["f64", "c128"])  # in f32 LAPACK's own rounding decides more often
+@pytest.mark.parametrize("shape", [(1, 1), (4, 1), (1, 4), (2, 2), (6, 6), (6, 5), (5, 6), (9, 4), (4, 9)])
+@pytest.mark.parametrize("flags", [(), ("full",)])
+def test_singular_vectors_have_the_signs_of_lapack(dtype, shape, flags):
+    """gesdd's: with more rows R is reduced, with more columns a lower bidiagonal matrix is turned to an upper one."""
+    for seed in range(3):
+        a = matrix(dtype, *shape, seed=seed)
+        u, s, vh = np.linalg.svd(a, full_matrices=bool(flags))
+        got = run("svd", dtype, [a], dict(zip("mn", shape)), flags)
+        np.testing.assert_allclose(got["s"], s, rtol=1e-9)
+        np.testing.assert_allclose(got["u"][:, :min(shape)], u[:, :min(shape)], atol=1e-9)
+        np.testing.assert_allclose(got["vh"][:min(shape)], vh[:min(shape)], atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("f, g, h", [(1, 0, 2), (0, 1, 0), (1, 1e-30, 1), (1e-8, 1, 1e-8), (1e-30, 1, 1e-30), (0, 0, 0), (-3, 4, 5), (1, 1, 1)])
+def test_singular_values_of_two_by_two(dtype, f, g, h):
+    a = np.array([[f, g], [0, h]], dtypes.BY_NAME[dtype].numpy)
+    check_svd(a, dtype, ())
+    got = run("svd", dtype, [a], {"m": 2, "n": 2})
+    np.testing.assert_allclose(got["s"][0], np.linalg.norm(wide(a), 2), rtol=1e-5)

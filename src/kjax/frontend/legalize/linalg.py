@@ -9,6 +9,9 @@ import math
 from kjax.frontend.builder import PART
 from kjax.frontend.legalize.registry import rule
 from kjax.ir.graph import Type
+from kjax.isa.linalg import MAX_SIZE
+
+BLOCK_ROWS = 2048  # of a matrix that is factored in blocks
 
 
 def compute(b, value):
@@ -93,6 +96,39 @@ def reflector_product(b, a, taus):
         return b.linalg("reflector_product", a, taus)[0]
     index, rank = Type("i32", a.shape), a.type.rank
     return b.convert(b.map("eq", b.iota(index, rank - 2), b.iota(index, rank - 1)), a.dtype) if a.type.size else a
+
+
+def tall_qr(b, a):
+    """(q, r) with q r = a, (*batch, m, n), of more rows than one factorization takes: first of blocks of rows, then of their r,
+    one upon the other (Demmel, Grigori, Hoemmen, Langou 2012)."""
+    *batch, m, n = a.shape
+    last = a.type.rank - 1
+    if m <= MAX_SIZE:
+        r, taus = b.linalg("qr", a)
+        index = Type("i32", (*batch, n, n))
+        above = b.map("le", b.iota(index, last - 1), b.iota(index, last))
+        r_only = b.slice_dim(r, last - 1, 0, n)
+        return reflector_product(b, r, taus), b.select(above, r_only, b.like(0, r_only))
+    rows = min(max(4 * n, BLOCK_ROWS), MAX_SIZE)
+    count = -(-m // rows)
+    low = [0] * a.type.rank
+    whole = b.pad(a, 0, low, [*low[:-2], count * rows - m, 0])
+    q, r = tall_qr(b, b.reshape(whole, (*batch, count, rows, n)))
+    q_of_r, r = tall_qr(b, b.reshape(r, (*batch, count * n, n)))
+    lead = tuple(range(last))
+    q = b.dot(q, b.reshape(q_of_r, (*batch, count, n, n)), batch=(lead[:-1] + (last - 1,),) * 2, contract=((last + 1,), (last,)))
+    return b.slice_dim(b.reshape(q, (*batch, count * rows, n)), last - 1, 0, m), r
+
+
+def tall_svd(b, a):
+    """(s, u, vh, info), the small ones, of a matrix that has too many rows or columns for one factorization."""
+    if a.shape[-2] < a.shape[-1]:
+        s, u, vh, info = tall_svd(b, adjoint(b, a))
+        return s, adjoint(b, vh), adjoint(b, u), info
+    q, r = tall_qr(b, a)
+    s, u, vh, info = b.linalg("svd", r)
+    lead, last = tuple(range(a.type.rank - 2)), a.type.rank - 1
+    return s, b.dot(q, u, batch=(lead, lead), contract=((last,), (last - 1,))), vh, info
 
 
 @rule("custom_call.ProductOfElementaryHouseholderReflectors")
