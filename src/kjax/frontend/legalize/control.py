@@ -1,7 +1,9 @@
 """Control flow, calls, tuples, and operations that are nothing but an annotation."""
 
+import math
+
 from kjax.errors import CompileError
-from kjax.frontend.legalize.reduction import without_branches
+from kjax.frontend.legalize.reduction import is_elementwise, without_branches
 from kjax.frontend.legalize.registry import RULES, rule
 from kjax.ir.graph import Type
 
@@ -163,6 +165,8 @@ def map_(b, node):
     """The body is written for scalars; written over whole operands it is the same elementwise operations."""
     shape = node.type.shape
     region = without_branches(b, node.region(0))
+    if not is_elementwise(region):
+        return _map_one_by_one(b, node)
     values = dict(zip(map(id, region.arguments), node.operands, strict=True))
     for op in region.ops:
         operands = [b.broadcast(values.get(id(v), v), shape) for v in op.operands]
@@ -170,11 +174,23 @@ def map_(b, node):
         if op.name == "constant":
             values[id(op.result)] = b.broadcast(b.constant(attributes["value"], op.result.dtype), shape)
             continue
-        if op.regions or any(r.type.rank for r in op.results):
-            b.refuse("stablehlo.map", f"its body holds {op.name}, which is not elementwise", "Use jax.vmap instead")
         out = b.add(op.name, operands, [Type(r.dtype, shape) for r in op.results], **attributes)
         values.update(zip(map(id, op.results), out, strict=True))
     return [b.broadcast(values.get(id(v), v), shape) for v in region.results]
+
+
+def _map_one_by_one(b, node):
+    """A body with a loop: it runs for one element after the other."""
+    shape, count = node.type.shape, math.prod(node.type.shape)
+    flat = [b.reshape(x, (count,)) for x in node.operands]
+    types = node.types
+
+    def step(i, *outs):
+        values = node.inline(0, [b.reshape(b.dynamic_slice(x, [i], (1,)), ()) for x in flat])
+        return [b.dynamic_update_slice(o, b.reshape(v, (1,)), [i]) for o, v in zip(outs, values, strict=True)]
+
+    outs = [b.full(0, Type(t.dtype, (count,))) for t in types]
+    return [b.reshape(o, shape) for o in (b.loop(count, outs, step) if count else outs)]
 
 
 def _effect(name, why):

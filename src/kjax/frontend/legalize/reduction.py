@@ -1,5 +1,7 @@
 """reduce and sort: operations with a body of scalars."""
 
+from math import prod
+
 from kjax.errors import UnsupportedOpError
 from kjax.frontend.legalize.registry import rule
 from kjax.ir.graph import Type
@@ -11,6 +13,15 @@ SCALAR_OPS = {"convert", "bitcast_convert", "constant", *(o.name for o in ops.OP
 def scalar_region(b, node, index=0):
     """The body as a region of elementwise scalar operations. Raises UnsupportedOpError if it is not one."""
     return checked(b, node, without_branches(b, node.region(index)))
+
+
+def is_elementwise(region):
+    """Whether a region is no more than elementwise operations on scalars."""
+    return all(map(is_elementwise_op, region.ops))
+
+
+def is_elementwise_op(op):
+    return op.name in SCALAR_OPS and not op.regions and not any(r.type.rank for r in op.results)
 
 
 def without_branches(b, region):
@@ -47,7 +58,7 @@ def without_branches(b, region):
 def checked(b, node, region):
     """``region`` itself. Raises UnsupportedOpError if it holds more than elementwise operations on scalars."""
     for op in region.ops:
-        if op.name not in SCALAR_OPS or op.regions or any(r.type.rank for r in op.results):
+        if not is_elementwise_op(op):
             raise UnsupportedOpError(f"{node.name} at {b.source}: its body holds {op.name}, which is not an "
                                      "elementwise operation on scalars. Move it out of the body.")
     return region
@@ -68,12 +79,35 @@ def reduce(b, node):
     """The body may work in a wider type than the operands: then they are converted first."""
     n = len(node.operands) // 2
     xs, inits = list(node.operands[:n]), list(node.operands[n:])
-    region = scalar_region(b, node)
+    region, dims = without_branches(b, node.region(0)), tuple(sorted(node.attr("dimensions")))
+    if not is_elementwise(region):
+        return reduce_one_by_one(b, node, xs, inits, dims)
     xs = [b.convert(x, a.dtype) for x, a in zip(xs, region.arguments[n:], strict=True)]
     inits = [b.convert(x, a.dtype) for x, a in zip(inits, region.arguments[:n], strict=True)]
     types = [Type(r.dtype, t.shape) for r, t in zip(region.results, node.types, strict=True)]
-    out = b.add("reduce", xs + inits, types, regions=[region], dims=tuple(sorted(node.attr("dimensions"))))
+    out = b.add("reduce", xs + inits, types, regions=[region], dims=dims)
     return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
+
+
+def reduce_one_by_one(b, node, xs, inits, dims):
+    """A reduction whose body is more than elementwise operations (a loop, say): the body runs for one element after the other."""
+    kept = [k for k in range(xs[0].type.rank) if k not in dims]
+    outer, inner = prod(xs[0].shape[k] for k in kept), prod(xs[0].shape[k] for k in dims)
+    inside = node.argument_types(0)
+    flat = [b.convert(b.reshape(b.transpose(x, (*kept, *dims)), (outer, inner)), t.dtype) for x, t in zip(xs, inside[len(xs):])]
+    inits = [b.convert(b.reshape(i, ()), t.dtype) for i, t in zip(inits, inside)]
+
+    def row(i, *outs):
+        def step(j, *so_far):
+            here = [b.reshape(b.dynamic_slice(x, [i, j], (1, 1)), ()) for x in flat]
+            return node.inline(0, [*so_far, *here])
+
+        ends = b.loop(inner, inits, step) if inner else inits
+        return [b.dynamic_update_slice(o, b.reshape(e, (1,)), [i]) for o, e in zip(outs, ends, strict=True)]
+
+    outs = [b.broadcast(i, (outer,), ()) for i in inits]
+    outs = b.loop(outer, outs, row) if outer else outs
+    return [b.convert(b.reshape(o, t.shape), t.dtype) for o, t in zip(outs, node.types, strict=True)]
 
 
 @rule("stablehlo.sort")

@@ -1,8 +1,16 @@
 """Windows: reduce_window and select_and_scatter."""
 
 import math
+from itertools import product
 
-from kjax.frontend.legalize.reduction import checked, only_op, scalar_region, without_branches
+from kjax.frontend.legalize.reduction import (
+    checked,
+    is_elementwise,
+    only_op,
+    reduce_one_by_one,
+    scalar_region,
+    without_branches,
+)
 from kjax.frontend.legalize.registry import rule
 from kjax.ir.graph import Type
 from kjax.ir.scalar import apply_elementwise
@@ -26,12 +34,15 @@ def reduce_window(b, node):
     n = len(node.operands) // 2
     xs, inits = list(node.operands[:n]), list(node.operands[n:])
     rank = xs[0].type.rank
-    region = scalar_region(b, node)
-    xs = [b.convert(x, a.dtype) for x, a in zip(xs, region.arguments[n:], strict=True)]
-    inits = [b.convert(x, a.dtype) for x, a in zip(inits, region.arguments[:n], strict=True)]
+    region = without_branches(b, node.region(0))
     window, strides = node.attr("window_dimensions"), _ones(node, "window_strides", rank)
     base, dilations = _ones(node, "base_dilations", rank), _ones(node, "window_dilations", rank)
     padding = _padding(node, rank)
+    if not is_elementwise(region):
+        xs = [_windows(b, x, i, window, strides, base, dilations, padding, node.types[0].shape) for x, i in zip(xs, inits)]
+        return reduce_one_by_one(b, node, xs, inits, (0,))
+    xs = [b.convert(x, a.dtype) for x, a in zip(xs, region.arguments[n:], strict=True)]
+    inits = [b.convert(x, a.dtype) for x, a in zip(inits, region.arguments[:n], strict=True)]
     types = [Type(a.dtype, t.shape) for a, t in zip(region.results, node.types, strict=True)]
     dim = cumulative_dim(xs[0].shape, window, padding) if {*strides, *base, *dilations} == {1} else None
     if dim is not None and window[dim] >= SCAN_FROM:
@@ -40,6 +51,17 @@ def reduce_window(b, node):
     out = b.add("reduce_window", xs + inits, types, regions=[region], window=tuple(window), strides=strides,
                 base_dilations=base, window_dilations=dilations, padding=padding)
     return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
+
+
+def _windows(b, x, initial, window, strides, base, dilations, padding, shape):
+    """(places of a window, *shape): what each of ``shape`` windows has at each place; ``initial`` is around the operand."""
+    wide = b.pad(x, initial, [lo for lo, _ in padding], [hi for _, hi in padding], [k - 1 for k in base])
+    rows = []
+    for place in product(*map(range, window)):
+        first = [p * d for p, d in zip(place, dilations)]
+        end = [f + (n - 1) * s + 1 if n else f for f, n, s in zip(first, shape, strides)]
+        rows.append(b.reshape(b.slice(wide, first, end, strides), (1, *shape)))
+    return b.concatenate(rows, 0)
 
 
 def cumulative_dim(shape, window, padding):
