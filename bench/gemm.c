@@ -165,7 +165,10 @@ static void measure(const struct kjx_cpu *cpu, const struct problem *q, double s
 	c = numbers(q->b * q->m * q->n, dtypes[2]);
 	scratch = aligned_alloc(64, kjx_gemm_scratch(&plan) + 64);
 
-	const struct kjx_gemm g = { &plan, plan.swapped ? b : a, plan.swapped ? a : b, c, scratch };
+	const struct kjx_gemm g = {
+		.plan = &plan, .lhs = plan.swapped ? b : a, .rhs = plan.swapped ? a : b, .out = c, .scratch = scratch, .whole = &plan,
+		.to = plan.m,
+	};
 
 	for (end = now() + seconds * 1e9; now() < end && runs < 4096;) {
 		const double f = peak(kjx_cpu_name(cpu), narrow);

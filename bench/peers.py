@@ -36,10 +36,11 @@ def eng_kjax(workload, threads, only):
     import kjax
 
     args = workload.args()
-    call = kjax.jit(workload.fn)
+    threads = 1 if threads == "1" else len(os.sched_getaffinity(0))
+    call = kjax.jit(workload.fn, threads=threads)
     yield "kjax", Py(lambda: call(*args), out=_leaves(call(*args)))
     program = kjax.compile(workload.fn, *args)
-    flat, arrays = program.load().call, program.signature.flatten(args, {})
+    flat, arrays = program.load(threads=threads).call, program.signature.flatten(args, {})
     yield "kjax_flat", Py(lambda: flat(*arrays), out=list(flat(*arrays)))
 
 

@@ -82,6 +82,8 @@ struct kjx_cpu {
 	/* go on with a contraction from state @at (zero at first) for about @budget multiply-adds;
 	 * returns the multiply-adds done; *done is set when the whole contraction is finished */
 	u64 (*gemm)(const struct kjx_gemm *g, u64 *at, u64 budget, u32 *done);
+	/* rows and columns of a tile: which products are added in what order depends on where in a tile an element of out lies */
+	void (*gemm_tile)(const struct kjx_gemm_plan *p, u64 *rows, u64 *columns);
 	void (*small_dot)(const struct kjx_small_dot *p, void *out, const void *lhs, const void *rhs);
 	/* go on with the factorization of a batch of matrices, as gemm does; the budget is in elements that are worked on */
 	u64 (*linalg)(const struct kjx_linalg_run *run, u64 *at, u64 budget, u32 *done);

@@ -3,9 +3,9 @@
  * Opcode dot. How a contraction is computed is settled when it is decoded (gemm_plan.c); a run resolves three
  * addresses and calls the cpu table. The budget is in multiply-adds; a complex one counts as four.
  */
-#include "plan.h"
+#include "part.h"
 
-static void plan_insn(struct kjx_gemm_plan *plan, const struct kjx_image *image, const struct kjx_dot *insn)
+void kjx_dot_gemm(struct kjx_gemm_plan *plan, const struct kjx_image *image, const struct kjx_dot *insn)
 {
 	const u8 groups[4] = { insn->nb, insn->nm, insn->nn, insn->nk };
 	u8 dtypes[3];
@@ -32,7 +32,7 @@ u64 kjx_dot_scratch(const struct kjx_image *image, const struct kjx_dot *insn)
 {
 	struct kjx_gemm_plan plan;
 
-	plan_insn(&plan, image, insn);
+	kjx_dot_gemm(&plan, image, insn);
 	return kjx_gemm_scratch(&plan);
 }
 
@@ -69,7 +69,7 @@ const struct kjx_dot_plan *kjx_dot_build(struct kjx_builder *b, const struct kjx
 	}
 	p->in_loop = b->in_while != 0;
 	p->region = b->region;
-	plan_insn(&p->gemm, b->image, insn);
+	kjx_dot_gemm(&p->gemm, b->image, insn);
 	kjx_place_set(b->image, p->gemm.swapped ? &p->rhs : &p->lhs, lhs->tensor, lhs->offset);
 	kjx_place_set(b->image, p->gemm.swapped ? &p->lhs : &p->rhs, rhs->tensor, rhs->offset);
 	kjx_place_set(b->image, &p->out, out->tensor, out->offset);
@@ -78,7 +78,7 @@ const struct kjx_dot_plan *kjx_dot_build(struct kjx_builder *b, const struct kjx
 
 enum kjx_status kjx_dot_run(struct kjx_slice *s, const struct kjx_dot_plan *p)
 {
-	const struct kjx_gemm g = {
+	struct kjx_gemm g = {
 		.plan = &p->gemm,
 		.lhs = kjx_address(s, &p->lhs),
 		.rhs = kjx_address(s, &p->rhs),
@@ -86,6 +86,8 @@ enum kjx_status kjx_dot_run(struct kjx_slice *s, const struct kjx_dot_plan *p)
 		.scratch = s->scratch,
 		.again = p->in_loop,
 		.backwards = p->in_loop && (s->vm->region[p->region].trips & 1),
+		.whole = &p->gemm,
+		.to = p->gemm.m,
 	};
 	const u64 left = s->limit > s->spent ? s->limit - s->spent : 0;
 	u32 done = 0;
@@ -96,6 +98,8 @@ enum kjx_status kjx_dot_run(struct kjx_slice *s, const struct kjx_dot_plan *p)
 		kjx_spend(s, p->cost);
 		return KJX_OK;
 	}
+	if (s->part)
+		kjx_dot_cut(s, p, &g);
 	units = s->cpu->gemm(&g, s->vm->at, kjx_max(left / p->weight, 1), &done);
 	kjx_spend(s, units * p->weight);
 	return done ? KJX_OK : KJX_AGAIN;

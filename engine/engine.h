@@ -17,15 +17,17 @@
 
 struct kjx_cpu;
 struct kjx_plan;
+struct kjx_team;
 
 /** struct kjx_limits - what a program may need at most; zero fields mean "as far as the format goes"
- * @memory:	bytes of plan + lanes * arena
+ * @memory:	bytes of plan + lanes * arena; with several @threads also those of their parts
  * @cost:	work units of one run (loops without a bound count once)
  * @no_calls:	1: refuse programs that call their host (KJX_TRACE_CALL)
+ * @threads:	of a run; 0 and 1: one
  */
 struct kjx_limits {
 	u64 memory, cost;
-	u32 no_calls, zero;
+	u32 no_calls, threads;
 };
 
 /** struct kjx_log - where a refusal explains itself
@@ -45,6 +47,8 @@ struct kjx_log {
  * @cost:	work units of a run; an upper bound if !@cost_is_open, else what is bounded without the open loops
  * @cost_is_open: 1 when a loop without a trip bound is in it: fuel bounds such a run
  * @flops:	arithmetic operations of one run, counted like @cost
+ * @part_bytes: memory of each thread of a run in parts (kjx_team_start()), 64-byte aligned; 0: no step of it is worth sharing out.
+ *		What lies from @part_links on are links (plan.h)
  * @n_inputs, @n_outputs, @n_instructions, @lanes: as named
  * @n_traces, @n_calls: instructions that stop for the host, and those of them that are calls
  * @failed_at:	on refusal, the instruction (its number), else 0xffffffff
@@ -52,6 +56,7 @@ struct kjx_log {
 struct kjx_facts {
 	u64 plan_bytes, arena_bytes, constant_bytes, input_bytes, output_bytes;
 	u64 cost, flops;
+	u64 part_bytes, part_links;
 	u32 cost_is_open, n_inputs, n_outputs, n_instructions, lanes, n_traces, n_calls, failed_at;
 };
 
@@ -101,6 +106,7 @@ struct kjx_vm {
 	u8 *const *inputs;
 	u8 *const *outputs;
 	struct kjx_exchange_board *board;
+	struct kjx_team *team;		/* or NULL: one thread */
 	u64 fuel;			/* work units left for the whole run; ~0 = no limit */
 	u64 used;			/* work units used so far */
 	u32 lane, pc;
@@ -130,10 +136,38 @@ void kjx_start(struct kjx_vm *vm, const struct kjx_plan *plan, void *arena, u8 *
  * A unit is roughly one element through one micro-operation, or one multiply-add; the engine looks at the
  * budget after every strip batch or tile (at most some tens of thousands of units apart).
  * Context: vector registers must be usable; no sleeping, no locks, no faults if the buffers are resident.
- * Return: KJX_OK when finished, KJX_AGAIN, KJX_WAITING, KJX_ASKING, or a run-time status (96 ...). After those last
+ * Return: KJX_OK when finished, KJX_AGAIN, KJX_WAITING, KJX_ASKING, KJX_PARTED, or a run-time status (96 ...). After those last
  * the vm is over; the plan and the arena stay usable for the next run.
  */
 enum kjx_status kjx_run(struct kjx_vm *vm, u64 budget);
+
+/* ---- several threads in one run: a team (part.c) ---- */
+
+/** kjx_team_bytes - memory of a team's book-keeping */
+u64 kjx_team_bytes(u32 threads);
+
+/** kjx_team_start - after kjx_start(): let steps that are worth it be done in parts
+ * @memory:	kjx_team_bytes() bytes, 64-byte aligned
+ * @parts:	@threads times facts.part_bytes (not 0), 64-byte aligned
+ * @threads:	2 to KJX_MAX_THREADS
+ * kjx_run() then returns KJX_PARTED before such a step. The host has it done by kjx_team_work(), on as many threads as it
+ * pleases, and calls kjx_run() again when kjx_team_is_done(). Results, and what is counted, are the same bits for any number.
+ */
+void kjx_team_start(struct kjx_vm *vm, const struct kjx_facts *facts, void *memory, void *parts, u32 threads);
+
+/** kjx_team_work - do pieces of the step at which kjx_run() returned KJX_PARTED
+ * @seat:	0 to threads - 1; one thread at a time has a seat. A seat that was left amid a piece goes on with it.
+ * @budget:	as for kjx_run()
+ * Threads that come and go are the host's to synchronise: all that the others have written must be visible.
+ * Return: KJX_OK: nothing is left for this seat to begin; KJX_AGAIN: the budget is used up.
+ */
+enum kjx_status kjx_team_work(struct kjx_vm *vm, u32 seat, u64 budget);
+
+/** kjx_team_is_done - has all of the step been done? Asked while no thread is in kjx_team_work() */
+bool kjx_team_is_done(const struct kjx_vm *vm);
+
+/** kjx_team_cost - work units of that step, at most */
+u64 kjx_team_cost(const struct kjx_vm *vm);
 
 /** kjx_asked - the trace at which kjx_run() returned KJX_ASKING
  * The host reads the inputs, writes the outputs if there are any, and calls kjx_run() again. It may do so at any later time, or

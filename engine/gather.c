@@ -10,12 +10,19 @@
  * Progress: at[0] = 1 when begun; the rest is struct kjx_gather_state, in the scratch.
  */
 #include "gather.h"
+#include "part.h"
+
+/* the batch dim's points, those of a piece end earlier */
+static u64 batch_end(const struct kjx_slice *s, const struct kjx_gather_plan *p, u32 d)
+{
+	return s->part && !d ? s->part->to : p->dim[d];
+}
 
 static void compute_origins(struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st)
 {
 	u32 inner = p->n_batch - 1u, i;
 
-	st->points = kjx_min(KJX_GATHER_BLOCK, p->dim[inner] - st->batch[inner]);
+	st->points = kjx_min(KJX_GATHER_BLOCK, batch_end(s, p, inner) - st->batch[inner]);
 	st->point = 0;
 	if (!p->n_index)
 		kjx_memset(st->origin, 0, st->points * sizeof(st->origin[0]));
@@ -28,7 +35,7 @@ static void compute_origins(struct kjx_slice *s, const struct kjx_gather_plan *p
 }
 
 /* the block is done: on to the next; false after the last */
-static bool next_block(const struct kjx_gather_plan *p, struct kjx_gather_state *st)
+static bool next_block(const struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st)
 {
 	u64 step = st->points;
 	u32 d, i;
@@ -39,7 +46,7 @@ static bool next_block(const struct kjx_gather_plan *p, struct kjx_gather_state 
 		st->plain += (s64)step * p->plain_stride[d];
 		for (i = 0; i < p->n_index; i++)
 			st->component[i] += (s64)step * p->index[i].stride[d];
-		if (st->batch[d] < p->dim[d])
+		if (st->batch[d] < batch_end(s, p, d))
 			return true;
 		st->batch[d] = 0;
 		st->windowed -= (s64)p->dim[d] * p->windowed_stride[d];
@@ -216,6 +223,18 @@ static void one_window(struct kjx_slice *s, const struct kjx_gather_plan *p, u8 
 	}
 }
 
+/* on to point @from of the outermost batch dim */
+static void seek(const struct kjx_gather_plan *p, struct kjx_gather_state *st, u64 from)
+{
+	u32 i;
+
+	st->batch[0] = from;
+	st->windowed = (s64)from * p->windowed_stride[0];
+	st->plain = (s64)from * p->plain_stride[0];
+	for (i = 0; i < p->n_index; i++)
+		st->component[i] = (s64)from * p->index[i].stride[0];
+}
+
 enum kjx_status kjx_gather_run(struct kjx_slice *s, const struct kjx_gather_plan *p)
 {
 	struct kjx_gather_state *st = (struct kjx_gather_state *)s->scratch;
@@ -231,6 +250,8 @@ enum kjx_status kjx_gather_run(struct kjx_slice *s, const struct kjx_gather_plan
 		kjx_memset(st, 0, offsetof(struct kjx_gather_state, origin));
 		if (p->has_body)
 			begin_updates(s, p);
+		if (s->part)
+			seek(p, st, s->part->from);
 	}
 	for (;;) {
 		bool over = false;
@@ -244,7 +265,7 @@ enum kjx_status kjx_gather_run(struct kjx_slice *s, const struct kjx_gather_plan
 				return KJX_AGAIN;
 			over = kjx_spend(s, proceed(s, p, st, windowed + st->windowed, plain + st->plain));
 		}
-		if (!next_block(p, st))
+		if (!next_block(s, p, st))
 			return KJX_OK;
 		if (over)
 			return KJX_AGAIN;

@@ -4,6 +4,7 @@
  * and all index views step alike; window dims when the first two do.
  */
 #include "gather.h"
+#include "part.h"
 
 #define BODY_STRIP 256u
 #define BODY_UNITS 32768u
@@ -82,6 +83,24 @@ static bool continues(const struct kjx_gather *g, u32 outer, u32 d)
 			return false;
 	}
 	return true;
+}
+
+/* the plan's outermost batch dim */
+u64 kjx_gather_units(const struct kjx_gather *g)
+{
+	const u64 *dims = kjx_gather_dims(g);
+	u64 units = 1;
+	u32 d, last = 0;
+
+	for (d = 0; d < g->n_batch; d++) {
+		if (dims[d] == 1)
+			continue;
+		if (units > 1 && !continues(g, last, d))
+			break;
+		units *= dims[d];
+		last = d;
+	}
+	return units;
 }
 
 static s64 scaled(s64 elements, u32 log2)

@@ -91,6 +91,8 @@ struct kjx_small_dot {
  * @again:	rhs was read not long ago, and will be: a row takes narrow tiles, of which a first-level cache holds the last
  * @backwards:	tiles of unpacked columns from the last to the first, so that those come first. The same in all slices of
  *		one contraction; no matter to the result
+ * @whole:	the plan of which @plan is a piece, or @plan: says how it is computed
+ * @from, @to:	the rows (of m) to be done: all of them, or from and to where tiles begin (gemm_tile of the cpu table)
  */
 struct kjx_gemm {
 	const struct kjx_gemm_plan *plan;
@@ -98,6 +100,8 @@ struct kjx_gemm {
 	u8 *out;
 	u8 *scratch;
 	bool again, backwards;
+	const struct kjx_gemm_plan *whole;
+	u64 from, to;
 };
 
 #endif

@@ -5,7 +5,7 @@
  * Costs are bounds, proportional to the elements that the loops of ukernels/linalg*.inc walk, with every iteration
  * taking as many steps as it may: 30 for each eigenvalue or singular value.
  */
-#include "plan.h"
+#include "part.h"
 
 struct kjx_linalg_step {
 	struct kjx_linalg_plan plan;
@@ -257,6 +257,15 @@ enum kjx_status kjx_linalg_run(struct kjx_slice *s, const struct kjx_linalg_step
 	for (i = 0; i < p->plan.n_operands; i++)
 		if (p->given[i])
 			run.operand[i] = kjx_address(s, &p->place[i]);
+	if (s->part) {
+		if (!s->part->cut) {
+			s->part->plan.linalg = p->plan;
+			s->part->plan.linalg.batch = s->part->to;
+			s->part->cut = true;
+			s->vm->at[0] = s->part->from;
+		}
+		run.plan = &s->part->plan.linalg;
+	}
 	kjx_spend(s, s->cpu->linalg(&run, s->vm->at, left, &done));
 	return done ? KJX_OK : KJX_AGAIN;
 }

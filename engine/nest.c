@@ -134,7 +134,7 @@ static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const stru
 {
 	u32 i;
 
-	if (!p->has_link)
+	if (!p->has_link || (s->part && !p->by_rows))
 		link(s, p, w);
 	for (i = 0; i < p->n_splats; i++) {
 		const struct kjx_splat *splat = &p->splats[i];
@@ -146,13 +146,17 @@ static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const stru
 			kjx_splat(s->cpu, w->cells[splat->cell], w->cursors[splat->view].at, p->strip,
 				  p->views[splat->view].place.log2_size);
 	}
-	if (!p->by_rows)
+	if (!p->by_rows) {
 		clear_counters(p, w);
+		if (s->part)
+			kjx_nest_seek(s, p, w);
+	}
 }
 
 enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
 {
 	struct kjx_work w = kjx_nest_work(s, p);
+	const u64 end = kjx_nest_end(s, p);
 	u64 *at = s->vm->at;	/* begun, lane */
 
 	if (!at[0]) {
@@ -167,13 +171,13 @@ enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
 	if (p->mode != KJX_NEST_MAP)
 		return kjx_reduce_run(s, p, &w);
 	for (;;) {
-		u64 n = kjx_min(p->strip, p->lanes - at[1]);
+		u64 n = kjx_min(p->strip, end - at[1]);
 		bool over;
 
 		kjx_phase_run(s->cpu, p, &p->map, &w, at[1], n);
 		over = kjx_spend(s, kjx_strip_cost(n, p->map.weight));
 		at[1] += n;
-		if (at[1] == p->lanes)
+		if (at[1] == end)
 			break;
 		if (over)
 			return KJX_AGAIN;
@@ -196,8 +200,10 @@ enum kjx_status kjx_nest_rows_run(struct kjx_slice *s, const struct kjx_nest_pla
 			continue;
 		kjx_nest_link(s, p);
 		clear_counters(p, &w);
+		if (s->part)
+			kjx_nest_seek(s, p, &w);
 	}
-	total = first->loop_dim[0] * members;
+	total = (s->part ? s->part->to - s->part->from : first->loop_dim[0]) * members;
 	for (p = first, member = at[3] % members; member; member--)
 		p = p->joined;
 	for (;;) {
@@ -212,6 +218,7 @@ enum kjx_status kjx_nest_rows_run(struct kjx_slice *s, const struct kjx_nest_pla
 		if (s->spent >= s->limit)
 			return KJX_AGAIN;
 	}
-	s->spent += members - 1;
+	if (!s->part || !s->part->from)		/* once, whoever does the rest */
+		s->spent += members - 1;
 	return KJX_OK;
 }

@@ -17,6 +17,7 @@
 #ifndef KJX_NEST_H
 #define KJX_NEST_H
 
+#include "part.h"
 #include "ssa.h"
 #include "view.h"
 
@@ -136,7 +137,7 @@ struct kjx_work {
 
 static inline struct kjx_work kjx_nest_work(const struct kjx_slice *s, const struct kjx_nest_plan *p)
 {
-	u8 *link = p->has_link ? s->vm->arena + p->link_at : s->scratch;
+	u8 *link = p->has_link ? s->links + (p->link_at - s->links_at) : s->scratch;
 
 	return (struct kjx_work) {
 		.cells = (void **)link,
@@ -187,6 +188,29 @@ void kjx_phase_run(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, con
 
 /* Step the loops [from, to) of @group (0: kept, 1: reduced); false when they are through, and at their beginning again. */
 bool kjx_nest_step(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 from, u32 to, u32 group);
+
+/* ---- pieces (part.h) ---- */
+
+/* is it cut by strips of lanes, not by points of the outermost loop? */
+static inline bool kjx_nest_is_cut_by_strips(const struct kjx_nest_plan *p)
+{
+	return !p->by_rows && !p->n_kept && p->mode != KJX_NEST_FLAT;
+}
+
+/* where the slice's lanes end */
+static inline u64 kjx_nest_end(const struct kjx_slice *s, const struct kjx_nest_plan *p)
+{
+	return s->part && kjx_nest_is_cut_by_strips(p) ? kjx_min(p->lanes, s->part->to * p->strip) : p->lanes;
+}
+
+/* after a step of the kept loops: has the slice's last point of the outermost one been done? */
+static inline bool kjx_nest_is_over(const struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	return s->part && !p->by_rows && p->n_kept && w->counters[0] == s->part->to;
+}
+
+/* from the beginning on to the slice's first point */
+void kjx_nest_seek(const struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w);
 
 enum kjx_status kjx_reduce_run(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w);
 

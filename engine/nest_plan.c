@@ -542,6 +542,11 @@ void kjx_nest_join(const struct kjx_nest_plan *p, const struct kjx_nest_plan *ne
 	((struct kjx_nest_plan *)p)->joined = next;
 }
 
+u64 kjx_nest_link_at(const struct kjx_nest_plan *p)
+{
+	return p->has_link ? p->link_at : 0;
+}
+
 bool kjx_nest_is_threaded(const struct kjx_nest_plan *p)
 {
 	return p->threaded;

@@ -5,7 +5,7 @@
  * The sizes here and what the builders take must agree: each kjx_*_plan_bytes() bounds what its kjx_*_build()
  * takes, rounding included.
  */
-#include "plan.h"
+#include "part.h"
 
 void *kjx_build(struct kjx_builder *b, u64 bytes)
 {
@@ -52,7 +52,7 @@ bool kjx_may_overlap(const struct kjx_builder *b, u32 first, u32 second)
 
 u64 kjx_plan_base_bytes(const struct kjx_image *image)
 {
-	return sizeof(struct kjx_plan) + 8ull * image->n_insns + sizeof(struct kjx_step) * (u64)image->n_insns +
+	return sizeof(struct kjx_plan) + (8ull + sizeof(struct kjx_split) + sizeof(struct kjx_step)) * image->n_insns +
 	       8ull * ((u64)image->n_inputs + image->n_outputs) + kjx_align_up(4ull * image->n_outputs, 8);
 }
 
@@ -314,6 +314,56 @@ static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *s
 	}
 }
 
+/* nests that run together by rows are shared out together: @insn is the first of them */
+static bool rows_split(const struct kjx_builder *b, u32 members, const struct kjx_insn *insn,
+		       struct kjx_split *split)
+{
+	const struct kjx_nest *first = (const void *)insn, *last = first;
+
+	kjx_rows_split(b->image, first, split);
+	while (--members) {
+		insn = kjx_insn_next(insn);
+		last = (const void *)insn;
+		split->cost = kjx_sat_add(split->cost, kjx_nest_cost(b->image, last));
+	}
+	return kjx_split_pieces(split, KJX_MAX_THREADS) > 1 && kjx_rows_are_apart(b, first, last);
+}
+
+/* a gather's indices may be anywhere, where it writes too */
+static bool reads_nothing_of_others(const struct kjx_builder *b, const struct kjx_insn *insn)
+{
+	const struct kjx_gather *g = (const void *)insn;
+	u32 i;
+
+	for (i = 0; insn->opcode == KJX_OPCODE_GATHER && i < g->n_index; i++)
+		if (kjx_may_overlap(b, kjx_gather_index(g, i)->tensor, kjx_gather_operand(g, 1)->tensor))
+			return false;
+	return true;
+}
+
+static void build_splits(struct kjx_builder *b, struct kjx_step *steps)
+{
+	const struct kjx_insn *insn;
+	struct kjx_split split;
+	bool found;
+	u32 at = 0;
+
+	kjx_for_each_insn(insn, b->image) {
+		struct kjx_step *step = &steps[at++];
+
+		if (step->opcode == KJX_STEP_ROWS)
+			found = rows_split(b, step->target - (at - 1), insn, &split);
+		else
+			found = kjx_split_set(b->image, insn, b->cpu, &split) && reads_nothing_of_others(b, insn);
+		if (found) {
+			struct kjx_split *kept = kjx_build(b, sizeof(*kept));
+
+			*kept = split;
+			step->split = kept;
+		}
+	}
+}
+
 static void build_arguments(struct kjx_builder *b, struct kjx_plan *plan)
 {
 	u32 n = plan->image.n_inputs + plan->image.n_outputs, i;
@@ -354,6 +404,7 @@ const struct kjx_plan *kjx_prepare(const void *image, const struct kjx_facts *fa
 	open.outermost = NULL;
 	kjx_for_each_insn(insn, &plan->image)
 		build_step(&b, &open, steps, at++, insn);
+	build_splits(&b, steps);
 	plan->scratch = b.link;
 	(void)facts;
 	return plan;

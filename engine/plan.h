@@ -85,6 +85,8 @@ bool kjx_may_overlap(const struct kjx_builder *b, u32 a, u32 c);
  *		its scratch: both survive until the instruction is done.
  * @scratch:	kjx_plan_insn_scratch() bytes, 64-byte aligned, content unknown when the instruction begins
  * @next, @status: threaded code: where it stopped, and why
+ * @part:	NULL, or which piece of the step this slice does (part.h)
+ * @links:	where the link at @links_at from the arena's start lies: in the arena, or, for a piece, in memory of its own
  */
 struct kjx_slice {
 	struct kjx_vm *vm;
@@ -94,6 +96,9 @@ struct kjx_slice {
 	u8 *const *bases[KJX_BASES];
 	const struct kjx_op *next;
 	enum kjx_status status;
+	struct kjx_part *part;
+	u8 *links;
+	u64 links_at;
 };
 
 static inline u8 *kjx_address(const struct kjx_slice *s, const struct kjx_place *p)
@@ -116,6 +121,7 @@ struct kjx_step {
 	u32 target;		/* do, branch: after the end. end of a case: likewise; of a while: its condition. while: its end */
 	const void *plan;	/* struct kjx_nest_plan, ...: by opcode; of an outermost while: struct kjx_thread */
 	u64 op;			/* inside of a while: its first operation */
+	const struct kjx_split *split;	/* how several threads share it, or NULL */
 };
 
 #define KJX_STEP_QUICK 0x80	/* as opcode: a nest that kjx_nest_quick() can run */
@@ -228,6 +234,8 @@ void kjx_nest_join(const struct kjx_nest_plan *p, const struct kjx_nest_plan *ne
 bool kjx_nest_is_quick(const struct kjx_nest_plan *p);
 void kjx_nest_link(struct kjx_slice *s, const struct kjx_nest_plan *p);
 enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p);
+/* where the link of a nest that has one of its own lies, and those of the nests that are joined to it after it; else 0 */
+u64 kjx_nest_link_at(const struct kjx_nest_plan *p);
 /* @first and all that are joined to it, row by row */
 enum kjx_status kjx_nest_rows_run(struct kjx_slice *s, const struct kjx_nest_plan *first);
 
@@ -249,6 +257,8 @@ bool kjx_dot_is_small(const struct kjx_dot *insn);
 u64 kjx_small_dot_bytes(const struct kjx_dot *insn);
 void kjx_small_dot_build(struct kjx_small_dot *p, const struct kjx_dot *insn, s64 *low);
 
+/* how a contraction is computed */
+void kjx_dot_gemm(struct kjx_gemm_plan *plan, const struct kjx_image *image, const struct kjx_dot *insn);
 u64 kjx_dot_plan_bytes(const struct kjx_image *image, const struct kjx_dot *insn);
 u64 kjx_dot_scratch(const struct kjx_image *image, const struct kjx_dot *insn);
 u64 kjx_dot_cost(const struct kjx_image *image, const struct kjx_dot *insn);

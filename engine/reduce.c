@@ -155,7 +155,7 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 		over = kjx_spend(s, kjx_halving_cost(p->strip, p->combine.weight) +
 				    kjx_strip_cost(p->unit, p->post.weight));
 		at[1] = 0;
-		if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && row_is_over(p, w)))
+		if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && row_is_over(p, w)) || kjx_nest_is_over(s, p, w))
 			return KJX_OK;
 		if (over)
 			return KJX_AGAIN;
@@ -165,10 +165,11 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 static enum kjx_status inner(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
 {
 	u32 first = p->n_kept, end = first + p->n_red;
+	const u64 lanes = kjx_nest_end(s, p);
 	u64 *at = s->vm->at;
 
 	for (;;) {
-		u64 n = kjx_min(p->strip, p->lanes - at[1]);
+		u64 n = kjx_min(p->strip, lanes - at[1]);
 		bool over;
 
 		for (;;) {
@@ -188,9 +189,10 @@ static enum kjx_status inner(struct kjx_slice *s, const struct kjx_nest_plan *p,
 		over |= kjx_spend(s, kjx_strip_cost(n, p->post.weight));
 		at[2] = 0;
 		at[1] += n;
-		if (at[1] == p->lanes) {
+		if (at[1] == lanes) {
 			at[1] = 0;
-			if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && row_is_over(p, w)))
+			if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && row_is_over(p, w)) ||
+			    kjx_nest_is_over(s, p, w))
 				return KJX_OK;
 		}
 		if (over)

@@ -7,7 +7,7 @@
  *
  * Progress: at[0] = 1 when begun; the rest is struct state, in the scratch, and what the cpu table keeps after it.
  */
-#include "plan.h"
+#include "part.h"
 
 #define CARRY_BYTES (24ull * KJX_SCAN_LANES)	/* what the routines keep: at most 24 bytes a lane */
 
@@ -122,6 +122,26 @@ const struct kjx_scan_plan *kjx_scan_build(struct kjx_builder *b, const struct k
 	return p;
 }
 
+/* rows along the outermost dim that is neither scanned nor lanes, else strips of lanes */
+u64 kjx_scan_units(const struct kjx_image *image, const struct kjx_scan *insn)
+{
+	struct kjx_scan_plan p;
+
+	shape(&p, image, insn);
+	return p.n_outer ? p.dim[0] : p.lanes ? (p.lanes - 1) / KJX_SCAN_LANES + 1 : 1;
+}
+
+static void seek(const struct kjx_scan_plan *p, struct state *st, u64 from)
+{
+	if (p->n_outer) {
+		st->index[0] = from;
+		st->in = (s64)from * p->in_stride[0];
+		st->out = (s64)from * p->out_stride[0];
+	} else {
+		st->lane = from * KJX_SCAN_LANES;
+	}
+}
+
 /* the next piece of the row at hand; returns the work units */
 static u64 along(struct kjx_slice *s, const struct kjx_scan_plan *p, struct state *st, u8 *carry)
 {
@@ -156,21 +176,24 @@ static u64 across(struct kjx_slice *s, const struct kjx_scan_plan *p, struct sta
 }
 
 /* a row or a strip is through: on to the next; false after the last */
-static bool next(const struct kjx_scan_plan *p, struct state *st)
+static bool next(const struct kjx_slice *s, const struct kjx_scan_plan *p, struct state *st)
 {
+	u64 lanes = p->lanes;
 	u32 d;
 
+	if (s->part && !p->n_outer)
+		lanes = kjx_min(lanes, s->part->to * KJX_SCAN_LANES);
 	st->done = 0;
 	if (p->lanes) {
 		st->lane += KJX_SCAN_LANES;
-		if (st->lane < p->lanes)
+		if (st->lane < lanes)
 			return true;
 		st->lane = 0;
 	}
 	for (d = p->n_outer; d--;) {
 		st->in += p->in_stride[d];
 		st->out += p->out_stride[d];
-		if (++st->index[d] < p->dim[d])
+		if (++st->index[d] < (s->part && !d ? s->part->to : p->dim[d]))
 			return true;
 		st->in -= (s64)p->dim[d] * p->in_stride[d];
 		st->out -= (s64)p->dim[d] * p->out_stride[d];
@@ -187,11 +210,13 @@ enum kjx_status kjx_scan_run(struct kjx_slice *s, const struct kjx_scan_plan *p)
 	if (!s->vm->at[0]) {
 		s->vm->at[0] = 1;
 		kjx_memset(st, 0, sizeof(*st));
+		if (s->part)
+			seek(p, st, s->part->from);
 	}
 	for (;;) {
 		const bool over = kjx_spend(s, p->lanes ? across(s, p, st, carry) : along(s, p, st, carry));
 
-		if (st->done == p->n && !next(p, st))
+		if (st->done == p->n && !next(s, p, st))
 			return KJX_OK;
 		if (over)
 			return KJX_AGAIN;

@@ -11,6 +11,7 @@
  * vm->at[]: row; phase; element in the phase; 1 when the records are in array b. What is done when does not
  * depend on the budget, and neither does the result.
  */
+#include "part.h"
 #include "sort.h"
 
 enum { AT_ROW, AT_PHASE, AT_ELEMENT, AT_SWAPPED };
@@ -81,6 +82,17 @@ static void shape_of(struct shape *shape, const struct kjx_image *image, const s
 	shape->array_bytes = kjx_align_up(kjx_sat_mul(shape->n, widest), 64);
 	if (shape->quick)
 		shape->array_bytes = kjx_sat_add(shape->array_bytes, KJX_QUICK_SLACK);
+}
+
+u64 kjx_sort_rows(const struct kjx_sort *insn)
+{
+	const u64 *dims = kjx_sort_dims(insn);
+	u64 rows = 1;
+	u32 i;
+
+	for (i = 0; i + 1 < insn->rank; i++)
+		rows = kjx_sat_mul(rows, dims[i]);
+	return rows;
 }
 
 static u64 work_bytes(const struct shape *shape, const struct kjx_sort *insn)
@@ -378,9 +390,12 @@ enum kjx_status kjx_sort_run(struct kjx_slice *s, const struct kjx_sort_plan *p)
 	const u32 digits = kjx_radix_digits(p->wide);
 	const u64 by_keys = p->quick ? 2 : p->n_keys * (1ull + digits);
 	const u64 sorting = p->n_keys ? by_keys : 1ull + log2_up(p->n);
+	const u64 rows = s->part ? s->part->to : p->rows;
 	u64 *at = s->vm->at, units;
 
-	while (at[AT_ROW] < p->rows) {
+	if (s->part && at[AT_ROW] < s->part->from)
+		at[AT_ROW] = s->part->from;
+	while (at[AT_ROW] < rows) {
 		if (p->small)
 			units = small_row(s, p);
 		else if (at[AT_PHASE] >= sorting)
@@ -391,7 +406,7 @@ enum kjx_status kjx_sort_run(struct kjx_slice *s, const struct kjx_sort_plan *p)
 			at[AT_ROW]++;
 			at[AT_PHASE] = at[AT_ELEMENT] = at[AT_SWAPPED] = 0;
 		}
-		if (kjx_spend(s, units) && at[AT_ROW] < p->rows)
+		if (kjx_spend(s, units) && at[AT_ROW] < rows)
 			return KJX_AGAIN;
 	}
 	return KJX_OK;

@@ -31,7 +31,10 @@ static enum kjx_status verify_limits(struct kjx_verifier *v)
 	const struct kjx_facts *f = v->facts;
 	u64 memory = kjx_sat_add(f->plan_bytes, kjx_sat_mul(f->lanes, f->arena_bytes));
 
-	if (f->plan_bytes > KJX_MAX_BYTES || f->arena_bytes > KJX_MAX_BYTES)
+	if (v->limits && v->limits->threads > 1 && f->lanes == 1)
+		memory = kjx_sat_add(memory, kjx_sat_mul(v->limits->threads, f->part_bytes));
+
+	if (f->plan_bytes > KJX_MAX_BYTES || f->arena_bytes > KJX_MAX_BYTES || f->part_bytes > KJX_MAX_BYTES)
 		return kjx_refuse(v, KJX_TOO_LARGE, "%u bytes of plan and %u of arena, the limit is %u each", f->plan_bytes,
 				  f->arena_bytes, KJX_MAX_BYTES);
 	if (!v->limits)

@@ -7,7 +7,7 @@
  *	while  condition...  do  body...  end		condition: trips + 1 times, body: trips times
  *	case  branch 0...  branch  branch 1...  end
  */
-#include "plan.h"
+#include "part.h"
 #include "verify.h"
 
 /** struct region - a while or case that is open
@@ -31,6 +31,8 @@ struct walk {
 	struct kjx_verifier *v;
 	struct tally *units, *flops;
 	u64 times, plan, link, scratch;
+	u64 rows;			/* links of the nests that run together, so far */
+	u64 part, part_link;		/* what a piece of a step takes: scratch, links */
 	u32 depth, whiles;
 	struct region region[KJX_MAX_DEPTH];
 };
@@ -274,6 +276,27 @@ static void tally_region(struct tally *t, u32 opcode, u32 depth)
 		tally_close(t, depth);
 }
 
+/* what each thread takes when several share @insn out; nests that run together by rows are shared out together */
+static void count_part(struct walk *w, const struct kjx_insn *insn)
+{
+	const struct kjx_image *image = &w->v->image;
+	const struct kjx_nest *nest = (const void *)insn;
+	const bool is_nest = insn->opcode == KJX_OPCODE_NEST, is_row = is_nest && nest->rows;
+	struct kjx_split split;
+
+	if (is_row) {
+		w->rows = kjx_nest_link_bytes(image, nest) + (nest->rows & KJX_ROWS_JOINED ? w->rows : 0);
+	} else if (!kjx_split_set(image, insn, NULL, &split)) {
+		return;
+	}
+	/* at least a line, to say that there is such a step */
+	w->part = kjx_max(w->part, kjx_max(kjx_plan_insn_scratch(image, insn), KJX_ALIGNMENT));
+	if (is_row)
+		w->part_link = kjx_max(w->part_link, w->rows);
+	else if (is_nest && w->whiles)
+		w->part_link = kjx_max(w->part_link, kjx_nest_link_bytes(image, nest));
+}
+
 /*
  * What it costs to run @insn @times: a do belongs to the condition, branch and end to what they end, while and
  * case to what is around them.
@@ -287,6 +310,7 @@ static void count(struct walk *w, const struct kjx_insn *insn, u64 times)
 	tally_add(w->flops, kjx_insn_flops(image, insn), times);
 	w->plan = kjx_sat_add(w->plan, kjx_plan_insn_bytes(image, insn));
 	w->scratch = kjx_max(w->scratch, kjx_plan_insn_scratch(image, insn));
+	count_part(w, insn);
 	if (opcode == KJX_OPCODE_NEST && ((const struct kjx_nest *)insn)->rows)
 		w->link = kjx_sat_add(w->link, kjx_nest_link_bytes(image, (const void *)insn));
 	if (w->whiles) {
@@ -327,6 +351,8 @@ static kjx_noinline enum kjx_status walk(struct kjx_verifier *v, struct tally *u
 	v->number = ~0u;
 	arena = kjx_align_up(v->image.header->arena, KJX_ALIGNMENT);
 	v->facts->arena_bytes = kjx_sat_add(arena, kjx_sat_add(w.link, w.scratch));
+	v->facts->part_links = kjx_align_up(w.part, KJX_ALIGNMENT);
+	v->facts->part_bytes = kjx_sat_add(v->facts->part_links, w.part_link);
 	v->facts->plan_bytes = w.plan;
 	v->facts->cost = units->total;
 	v->facts->flops = flops->total;

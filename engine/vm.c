@@ -3,7 +3,7 @@
  * The interpreter: steps one after the other, in slices.
  *
  * Invariants between steps: vm->at[] is zero; vm->region[d].trips counts the iterations of the while at depth d. A
- * handler that returns KJX_AGAIN, KJX_WAITING or KJX_ASKING is called again for the same step with vm->at[] and its
+ * handler that returns KJX_AGAIN, KJX_WAITING, KJX_ASKING or KJX_PARTED is called again for the same step with vm->at[] and its
  * scratch as it left them. Work is counted at the same places however a run is sliced, so running out of fuel is reproducible.
  */
 #include "nest.h"
@@ -16,6 +16,7 @@ void kjx_start(struct kjx_vm *vm, const struct kjx_plan *plan, void *arena, u8 *
 	vm->inputs = inputs;
 	vm->outputs = outputs;
 	vm->board = board;
+	vm->team = NULL;
 	vm->fuel = fuel;
 	vm->used = 0;
 	vm->lane = lane;
@@ -44,6 +45,10 @@ u32 kjx_choose(const struct kjx_control *c, s32 index)
 
 enum kjx_status kjx_step_run(struct kjx_slice *s, const struct kjx_step *step)
 {
+	enum kjx_status status;
+
+	if (step->split && s->vm->team && kjx_team_step(s, step, &status))
+		return status;
 	switch (step->opcode) {
 	case KJX_OPCODE_NEST:
 		return kjx_nest_run(s, step->plan);
@@ -120,6 +125,7 @@ enum kjx_status kjx_run(struct kjx_vm *vm, u64 budget)
 		.cpu = vm->plan->cpu,
 		.limit = kjx_min(kjx_max(budget, 1), vm->fuel),
 		.scratch = vm->arena + vm->plan->scratch,
+		.links = vm->arena,
 		.bases = { (u8 *const *)&vm->arena, vm->inputs, vm->outputs, (u8 *const *)&vm->plan->constants },
 	};
 	enum kjx_status status;
@@ -135,7 +141,7 @@ enum kjx_status kjx_run(struct kjx_vm *vm, u64 budget)
 		if (status == KJX_AGAIN && !vm->fuel)
 			status = KJX_OUT_OF_FUEL;
 	}
-	if (status > KJX_ASKING)
+	if (status > KJX_PARTED)
 		vm->status = status;
 	return status;
 }

@@ -114,7 +114,7 @@ static void *work(void *data)
 static u32 threads_for(const struct kjx_program *program, const struct kjx_run *run)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	u32 most = run->threads ? run->threads : processors > 0 ? (u32)processors : 1;
+	u32 most = run->threads ? run->threads : program->threads ? program->threads : processors > 0 ? (u32)processors : 1;
 
 	if (program->small)
 		return 1;

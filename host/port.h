@@ -42,6 +42,7 @@ typedef long long s64;
 #define kjx_store_release(p, v)		__atomic_store_n(p, v, __ATOMIC_RELEASE)
 #define kjx_load_relaxed(p)		__atomic_load_n(p, __ATOMIC_RELAXED)
 #define kjx_store_relaxed(p, v)		__atomic_store_n(p, v, __ATOMIC_RELAXED)
+#define kjx_fetch_add(p, n)		__atomic_fetch_add(p, n, __ATOMIC_RELAXED)
 
 /** kjx_index_nospec - @index where index < size, else 0, also under speculation */
 static inline u64 kjx_index_nospec(u64 index, u64 size)

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "program.h"
+#include "crew.h"
 
 /* units below which a run is over in some microseconds */
 #define SMALL_COST 40000
@@ -66,12 +66,14 @@ struct framed {
 	void *block;
 };
 
-static u64 frame_head_bytes(const struct kjx_facts *f)
+static u64 frame_head_bytes(const struct kjx_program *program)
 {
+	const struct kjx_facts *f = &program->facts;
 	u64 pointers = (u64)f->lanes * ((u64)f->n_inputs + f->n_outputs) * sizeof(u8 *);
 	u64 board = f->lanes > 1 ? up(sizeof(struct kjx_exchange_board)) : 0;
+	u64 team = program->parts ? up(kjx_team_bytes(program->threads)) + program->threads * up(f->part_bytes) : 0;
 
-	return up(sizeof(struct framed)) + up(pointers) + f->lanes * up(sizeof(struct kjx_vm)) + board;
+	return up(sizeof(struct framed)) + up(pointers) + f->lanes * up(sizeof(struct kjx_vm)) + board + team;
 }
 
 static struct kjx_frame *new_frame(struct kjx_program *program)
@@ -102,6 +104,12 @@ static struct kjx_frame *new_frame(struct kjx_program *program)
 	if (f->lanes > 1) {
 		frame->board = (struct kjx_exchange_board *)at;
 		at += up(sizeof(*frame->board));
+	}
+	if (program->parts) {
+		frame->team = at;
+		at += up(kjx_team_bytes(program->threads));
+		frame->parts = at;
+		at += program->threads * up(f->part_bytes);
 	}
 	frame->arenas = at;
 	return frame;
@@ -210,7 +218,7 @@ struct kjx_program *kjx_program_open(const void *image, u64 bytes, const char *c
 
 	memset(facts, 0, sizeof(*facts));
 	facts->failed_at = ~0u;
-	if (!table)
+	if (!table || (limits && limits->threads > KJX_MAX_THREADS))
 		return refuse(status, KJX_BAD_CALL, NULL);
 	/* the caller's bytes could change under the verifier: it sees the copy that is kept */
 	base = take_memory(up(bytes), &copied);
@@ -242,12 +250,20 @@ struct kjx_program *kjx_program_open(const void *image, u64 bytes, const char *c
 	program->inputs = (struct kjx_slot *)(base + at.slots);
 	program->outputs = program->inputs + facts->n_inputs;
 	program->small = !facts->cost_is_open && facts->cost <= SMALL_COST / facts->lanes;
-	program->frame_bytes = frame_head_bytes(facts) + facts->lanes * up(facts->arena_bytes);
+	program->threads = limits ? limits->threads : 0;
+	program->parts = program->threads > 1 && facts->lanes == 1 && facts->part_bytes;
+	program->frame_bytes = frame_head_bytes(program) + facts->lanes * up(facts->arena_bytes);
 	pthread_mutex_init(&program->lock, NULL);
 	program->plan = kjx_prepare(program->image, &program->facts, table, base + at.plan);
 	fill_slots(program);
 	program->spare = new_frame(program);	/* memory that a run needs is had now, or the program is refused */
+	if (program->spare && program->parts && !kjx_crew_join(program->threads - 1)) {
+		program->parts = false;
+		kjx_program_close(program);
+		return refuse(status, KJX_NO_MEMORY, NULL);
+	}
 	if (!program->spare) {
+		program->parts = false;		/* nobody has joined */
 		kjx_program_close(program);
 		return refuse(status, account && account->limit ? KJX_TOO_LARGE : KJX_NO_MEMORY, NULL);
 	}
@@ -260,6 +276,8 @@ void kjx_program_close(struct kjx_program *program)
 
 	if (!program)
 		return;
+	if (program->parts)
+		kjx_crew_leave();
 	free_frame(program, program->spare);
 	for (frame = program->idle; frame; frame = next) {
 		next = frame->next;

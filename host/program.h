@@ -47,6 +47,8 @@ struct kjx_frame;
 
 /** struct kjx_program - an open program; treat as read-only
  * @small:	a run is so short that it is not worth letting others go first
+ * @threads:	that a run may use, the calling one included; 0: one, or with several lanes as many as there are processors
+ * @parts:	runs have a team (engine.h): one lane, several threads, and something that is worth it
  */
 struct kjx_program {
 	const struct kjx_plan *plan;
@@ -55,7 +57,8 @@ struct kjx_program {
 	u64 image_bytes;
 	struct kjx_facts facts;
 	struct kjx_slot *inputs, *outputs;
-	bool small;
+	bool small, parts;
+	u32 threads;
 	void *listener;			/* the embedder's */
 	/* the rest is private to program.c */
 	struct kjx_account *account;
@@ -75,6 +78,8 @@ struct kjx_frame {
 	u8 **inputs, **outputs;
 	struct kjx_vm *vms;
 	struct kjx_exchange_board *board;
+	void *team;			/* where the program has @parts */
+	u8 *parts;
 	u8 *arenas;
 };
 
@@ -85,7 +90,7 @@ struct kjx_frame {
  * @ask:	called for each trace, on the thread of its lane: takes the inputs and, for a call, writes the outputs
  *		(kjx_asked()). KJX_OK goes on; anything else ends the run. NULL: prints are left out, calls fail
  * @ask_data:	for @ask
- * @threads:	threads that lanes may use, the calling one included; 0 = as many as there are processors
+ * @threads:	threads to use, the calling one included, of a program of one lane at most those it was opened with; 0 = those
  */
 struct kjx_run {
 	u64 fuel, deadline;
@@ -99,7 +104,8 @@ struct kjx_run {
 /** kjx_program_open - bring an image up
  * @image:	untrusted bytes, copied
  * @cpu:	table to use, or NULL for the best
- * @limits:	may be NULL
+ * @limits:	may be NULL. @threads: what a run may use. For a program of one lane helpers are started now, where it has steps that
+ *		are worth sharing out
  * @account:	charged for all that the program takes; must outlive it. May be NULL
  * @facts:	filled on refusal too, as far as known
  * @log:	may be NULL

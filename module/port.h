@@ -35,6 +35,7 @@
 #define kjx_store_release(p, v)		smp_store_release(p, v)
 #define kjx_load_relaxed(p)		READ_ONCE(*(p))
 #define kjx_store_relaxed(p, v)		WRITE_ONCE(*(p), v)
+#define kjx_fetch_add(p, n)		__atomic_fetch_add(p, n, __ATOMIC_RELAXED)
 
 static inline u64 kjx_index_nospec(u64 index, u64 size)
 {

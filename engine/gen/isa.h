@@ -9,6 +9,7 @@ enum kjx_status {
 	KJX_AGAIN = 1,
 	KJX_WAITING = 2,
 	KJX_ASKING = 3,
+	KJX_PARTED = 4,
 	KJX_TRUNCATED = 16,
 	KJX_BAD_MAGIC = 17,
 	KJX_BAD_VERSION = 18,
@@ -49,6 +50,7 @@ enum kjx_status {
 	X(AGAIN, "again", "the budget of this slice is used up; call run again to go on") \
 	X(WAITING, "waiting", "this lane waits for others in an exchange; run the others, then this one again") \
 	X(ASKING, "asking", "the program has a trace for its host, who takes it and calls run again") \
+	X(PARTED, "parted", "the next step may be done in parts by the team; when they are done, call run again") \
 	X(TRUNCATED, "truncated", "shorter than its header says, or than a header") \
 	X(BAD_MAGIC, "bad_magic", "not a kjax program") \
 	X(BAD_VERSION, "bad_version", "written by a newer or an incompatible kjax") \
@@ -345,6 +347,7 @@ enum kjx_status {
 #define KJX_MAX_TENSORS 1048576
 #define KJX_MAX_ARGUMENTS 4096
 #define KJX_MAX_LANES 64
+#define KJX_MAX_THREADS 64
 #define KJX_MAX_SORT_OPERANDS 16
 #define KJX_MAX_TRACE_VALUES 256
 #define KJX_MAX_INDEX_COMPONENTS 12

@@ -39,6 +39,9 @@ int kjax_program_open(const void *image, size_t bytes, const struct kjax_options
 	if (!take_struct(&wanted, sizeof(wanted), options))
 		return kjx_fail(KJX_BAD_CALL, "options: size is not set, or something is that this libkjax does not know");
 	limits.memory = wanted.memory_limit;
+	limits.threads = wanted.threads;
+	if (wanted.threads > KJX_MAX_THREADS)
+		return kjx_fail(KJX_BAD_CALL, "%u threads: there may be %u", wanted.threads, KJX_MAX_THREADS);
 	open = kjx_program_open(image, bytes, wanted.cpu, &limits, NULL, &facts, &log, &status);
 	if (open) {
 		*program = (struct kjax_program *)open;
@@ -82,7 +85,7 @@ void kjax_program_facts(const struct kjax_program *program, struct kjax_facts *f
 		.plan_bytes = f->plan_bytes, .arena_bytes = f->arena_bytes, .constant_bytes = f->constant_bytes,
 		.input_bytes = f->input_bytes, .output_bytes = f->output_bytes, .cost = f->cost, .flops = f->flops,
 		.cost_is_open = f->cost_is_open, .inputs = f->n_inputs, .outputs = f->n_outputs,
-		.instructions = f->n_instructions, .lanes = f->lanes,
+		.instructions = f->n_instructions, .lanes = f->lanes, .part_bytes = f->part_bytes,
 	};
 }
 
@@ -147,7 +150,7 @@ int kjax_program_run(struct kjax_program *program, const void *const *inputs, vo
 {
 	struct kjx_program *p = kjx_inner(program);
 	u64 n_in = p->facts.n_inputs, n_out = p->facts.n_outputs;
-	struct kjx_run run = { .fuel = ~0ull, .threads = 1 };
+	struct kjx_run run = { .fuel = ~0ull };
 	struct kjx_listening listening;
 	enum kjx_status status = KJX_OK;
 	struct kjx_frame *frame;
@@ -159,8 +162,10 @@ int kjax_program_run(struct kjax_program *program, const void *const *inputs, vo
 			return kjx_fail(KJX_BAD_CALL, "run: size is not set, or something is that this libkjax does not know");
 		run.fuel = wanted.fuel ? wanted.fuel : ~0ull;
 		run.deadline = wanted.timeout_ns ? kjx_now() + wanted.timeout_ns : 0;
-		run.threads = wanted.threads ? wanted.threads : 1;
+		run.threads = wanted.threads;
 	}
+	if (!run.threads && p->facts.lanes > 1)		/* no thread that nobody asked for */
+		run.threads = p->threads ? p->threads : 1;
 	frame = kjx_frame_take(p);
 	if (!frame)
 		return kjx_fail(KJX_NO_MEMORY, "no memory for one more run of this program at the same time");

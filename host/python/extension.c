@@ -7,10 +7,11 @@ PyArray_Descr *kjx_types[KJX_DTYPE_COUNT];
 
 PyObject *kjx_facts_dict(const struct kjx_facts *f)
 {
-	return Py_BuildValue("{sK sK sK sK sK sK sK sN sI sI sI sI sI sI}",
+	return Py_BuildValue("{sK sK sK sK sK sK sK sK sN sI sI sI sI sI sI}",
 			     "plan_bytes", f->plan_bytes, "arena_bytes", f->arena_bytes,
 			     "constant_bytes", f->constant_bytes, "input_bytes", f->input_bytes,
 			     "output_bytes", f->output_bytes, "cost", f->cost, "flops", f->flops,
+			     "part_bytes", f->part_bytes,
 			     "cost_is_open", PyBool_FromLong(f->cost_is_open), "n_inputs", f->n_inputs,
 			     "n_outputs", f->n_outputs, "n_instructions", f->n_instructions, "lanes", f->lanes,
 			     "n_traces", f->n_traces, "n_calls", f->n_calls);

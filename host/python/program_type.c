@@ -115,16 +115,22 @@ static struct kjx_program *open_image(const Py_buffer *image, const char *cpu, c
 
 static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-	static char *words[] = { "image", "cpu", "memory_limit", "account", "names", "host", NULL };
+	static char *words[] = { "image", "cpu", "memory_limit", "account", "names", "host", "threads", NULL };
 	PyObject *memory_limit = Py_None, *account = Py_None, *names = Py_None, *host = Py_None;
 	struct kjx_limits limits = { 0 };
+	unsigned int threads = 0;
 	struct program *program;
 	const char *cpu = NULL;
 	Py_buffer image;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*|$zOOOO:Program", words, &image, &cpu, &memory_limit, &account,
-					 &names, &host))
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*|$zOOOOI:Program", words, &image, &cpu, &memory_limit, &account,
+					 &names, &host, &threads))
 		return NULL;
+	limits.threads = threads;
+	if (threads > KJX_MAX_THREADS) {
+		PyErr_Format(PyExc_ValueError, "%u threads: there may be 1 to %u", threads, KJX_MAX_THREADS);
+		goto fail;
+	}
 	if (!kjx_read_size(memory_limit, &limits.memory))
 		goto fail;
 	if (account != Py_None && !PyObject_TypeCheck(account, &kjx_account_type)) {
@@ -267,7 +273,7 @@ PyTypeObject kjx_program_type = {
 	.tp_name = "kjax._engine.Program",
 	.tp_basicsize = sizeof(struct program),
 	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
-	.tp_doc = "Program(image, *, cpu=None, memory_limit=None, account=None, names=None, host=None)\n--\n\n"
+	.tp_doc = "Program(image, *, cpu=None, memory_limit=None, account=None, names=None, host=None, threads=0)\n--\n\n"
 		  "Verify an image (bytes) and make it ready. program(*arrays) runs it and returns a tuple of new arrays; with "
 		  "lanes > 1 each argument and result has the lanes as its first dim. host(site, lane, arrays) is called for each trace, "
 		  "from any thread, and returns the results of a call. Raises VerifyError, LimitError.",

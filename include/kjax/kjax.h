@@ -90,11 +90,15 @@ KJAX_API void kjax_values_free(struct kjax_values *values);
  * @size:	sizeof(struct kjax_options)
  * @memory_limit: bytes that its plan and arenas may take; 0 = no limit
  * @cpu:	"scalar", "avx2", "avx512", "avx512vnni"; NULL = the best that this machine has
+ * @threads:	threads that a run may use, the caller's included, at most 64; 0 and 1: the caller's alone. Results are the same bits
+ *		for any number. A program of one lane that has steps worth sharing out starts threads - 1 helpers, which all programs of
+ *		the process share; they end when the last such program is closed. Close it before libkjax is unloaded.
  */
 struct kjax_options {
 	size_t size;
 	uint64_t memory_limit;
 	const char *cpu;
+	uint32_t threads;
 };
 
 /** struct kjax_argument - an input or output of one lane
@@ -113,17 +117,20 @@ struct kjax_argument {
 
 /** struct kjax_facts - what the verifier proved: bytes, and work units of one run of one lane
  * @cost:	an upper bound unless @cost_is_open, else without the loops that have no bound
+ * @part_bytes:	what each thread of a run takes besides where options have several; 0: no step is worth sharing out
  */
 struct kjax_facts {
 	uint64_t plan_bytes, arena_bytes, constant_bytes, input_bytes, output_bytes, cost, flops;
 	uint32_t cost_is_open, inputs, outputs, instructions, lanes;
+	uint64_t part_bytes;
 };
 
 /** struct kjax_run - how to run
  * @size:	sizeof(struct kjax_run)
  * @fuel:	work units for each lane; 0 = no limit
  * @timeout_ns:	0 = none
- * @threads:	threads for programs with several lanes, the caller's included; 0 and 1: the caller's alone
+ * @threads:	of a program with several lanes: threads for them, the caller's included; 0: as in its options, else the caller's alone.
+ *		Of one with one lane: at most so many of those in its options; 0: all of them
  */
 struct kjax_run {
 	size_t size;

@@ -29,7 +29,7 @@ ALL = 2**64 - 1
 
 
 class Limits(c.Structure):
-    _fields_ = [("memory", c.c_uint64), ("cost", c.c_uint64), ("no_calls", c.c_uint32), ("zero", c.c_uint32)]
+    _fields_ = [("memory", c.c_uint64), ("cost", c.c_uint64), ("no_calls", c.c_uint32), ("threads", c.c_uint32)]
 
 
 class Log(c.Structure):
@@ -38,13 +38,13 @@ class Log(c.Structure):
 
 class Facts(c.Structure):
     _fields_ = [(name, c.c_uint64) for name in ("plan_bytes", "arena_bytes", "constant_bytes", "input_bytes",
-                                                "output_bytes", "cost", "flops")] + \
+                                                "output_bytes", "cost", "flops", "part_bytes", "part_links")] + \
                [(name, c.c_uint32) for name in ("cost_is_open", "n_inputs", "n_outputs", "n_instructions", "lanes",
                                                 "n_traces", "n_calls", "failed_at")]
 
 
 class Vm(c.Structure):
-    _fields_ = [(name, c.c_void_p) for name in ("plan", "arena", "inputs", "outputs", "board")] + \
+    _fields_ = [(name, c.c_void_p) for name in ("plan", "arena", "inputs", "outputs", "board", "team")] + \
                [(name, c.c_uint64) for name in ("fuel", "used")] + \
                [(name, c.c_uint32) for name in ("lane", "pc", "op", "status")] + \
                [("turn", c.c_uint64), ("at", c.c_uint64 * 4), ("region", c.c_uint64 * 32)]
@@ -91,7 +91,8 @@ def _library(every_table):
     shared_headers = [ROOT / "host/port.h", *(ENGINE / name for name in ("cpu.h", "engine.h", "format.h", "gemm.h", "quick.h"))]
     ukernels = sorted([*shared_headers, *ENGINE.glob("ukernels/*"), *ENGINE.glob("gen/*")])
     check = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"] * SANITIZE
-    base = ["gcc", "-std=gnu11", "-g", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}"]
+    # steps are cut for several threads though they are small
+    base = ["gcc", "-std=gnu11", "-g", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}", "-DKJX_PIECE_SHIFT=4"]
     base += ["-U__x86_64__"] * (not every_table)  # then select.c knows of no other table
     integer = ["-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-strict-aliasing", "-Wframe-larger-than=1024"]
     if SANITIZE:
@@ -124,6 +125,14 @@ def _library(every_table):
     lib.kjx_start.argtypes = [c.c_void_p] * 6 + [c.c_uint32, c.c_uint64]
     lib.kjx_run.restype = c.c_uint32
     lib.kjx_run.argtypes = [c.c_void_p, c.c_uint64]
+    lib.kjx_team_bytes.restype = c.c_uint64
+    lib.kjx_team_bytes.argtypes = [c.c_uint32]
+    lib.kjx_team_start.restype = None
+    lib.kjx_team_start.argtypes = [c.c_void_p] * 4 + [c.c_uint32]
+    lib.kjx_team_work.restype = c.c_uint32
+    lib.kjx_team_work.argtypes = [c.c_void_p, c.c_uint32, c.c_uint64]
+    lib.kjx_team_is_done.restype = c.c_bool
+    lib.kjx_team_is_done.argtypes = [c.c_void_p]
     return lib
 
 
@@ -206,6 +215,20 @@ class Lane:
         self.slices = 0
         program.lib.kjx_start(c.byref(self.vm), program.plan, self.arena.address, self.in_pointers, self.out_pointers, board,
                             lane, fuel)
+
+    def share(self, threads):
+        """Let a team of ``threads`` seats do what is worth it."""
+        if not self.program.facts.part_bytes:
+            return
+        lib, facts = self.program.lib, self.program.facts
+        self.team, self.parts = Buffer(lib.kjx_team_bytes(threads), 0xA5), Buffer(threads * facts.part_bytes, 0xA5)
+        lib.kjx_team_start(c.byref(self.vm), c.byref(facts), self.team.address, self.parts.address, threads)
+
+    def work(self, seat, budget):
+        return status.BY_NUMBER[self.program.lib.kjx_team_work(c.byref(self.vm), seat, budget)].name
+
+    def is_done(self):
+        return self.program.lib.kjx_team_is_done(c.byref(self.vm))
 
     def step(self, budget):
         self.slices += 1

@@ -163,9 +163,35 @@ static void answer(const struct kjx_vm *vm)
 	}
 }
 
-/* all lanes in turn until none can go on; the worst status, and a digest of the outputs */
-static enum kjx_status run(const struct kjx_plan *plan, const struct kjx_facts *f, u64 budget, u64 *digest, u64 *used)
+#define SEATS 3
+
+/* what a team of a single lane needs, or NULL */
+static u8 *share(struct kjx_vm *vm, const struct kjx_facts *f)
 {
+	const u64 bytes = kjx_align_up(kjx_team_bytes(SEATS), 64);
+	u8 *memory;
+
+	if (!f->part_bytes || f->lanes > 1 || SEATS * f->part_bytes > MEMORY)
+		return NULL;
+	memory = exactly(bytes + SEATS * f->part_bytes);
+	kjx_team_start(vm, f, memory, memory + bytes, SEATS);
+	return memory;
+}
+
+/* the step in parts: seats in turn */
+static void work(struct kjx_vm *vm, u64 budget)
+{
+	u32 seat;
+
+	while (!kjx_team_is_done(vm))
+		for (seat = SEATS; seat--; budget = budget * 5 + 1)
+			kjx_team_work(vm, seat, budget % 50000);
+}
+
+/* all lanes in turn until none can go on; the worst status, and a digest of the outputs. @team: steps may be shared out */
+static enum kjx_status run(const struct kjx_plan *plan, const struct kjx_facts *f, u64 budget, bool team, u64 *digest, u64 *used)
+{
+	u8 *shared = NULL;
 	struct kjx_exchange_board *board = exactly(sizeof(*board));
 	struct kjx_vm *vm = exactly(sizeof(*vm) * f->lanes);
 	struct call **calls = calloc(f->lanes, sizeof(*calls));
@@ -178,18 +204,23 @@ static enum kjx_status run(const struct kjx_plan *plan, const struct kjx_facts *
 		kjx_start(&vm[l], plan, calls[l]->arena, calls[l]->in, calls[l]->out, board, l, FUEL);
 		status[l] = KJX_AGAIN;
 	}
+	if (team)
+		shared = share(vm, f);
 	while (moving) {
 		moving = false;
 		for (l = 0; l < f->lanes; l++) {
 			u64 before = vm[l].used, turn = vm[l].turn;
 
-			if (status[l] != KJX_AGAIN && status[l] != KJX_WAITING && status[l] != KJX_ASKING)
+			if (status[l] != KJX_AGAIN && status[l] != KJX_WAITING && status[l] != KJX_ASKING &&
+			    status[l] != KJX_PARTED)
 				continue;
 			status[l] = kjx_run(&vm[l], budget);
 			if (status[l] == KJX_ASKING)
 				answer(&vm[l]);
+			if (status[l] == KJX_PARTED)
+				work(&vm[l], budget);
 			moving |= status[l] != KJX_WAITING || vm[l].used != before || vm[l].turn != turn;
-			if (status[l] > KJX_ASKING)
+			if (status[l] > KJX_PARTED)
 				board->failed = 1;
 		}
 	}
@@ -201,6 +232,7 @@ static enum kjx_status run(const struct kjx_plan *plan, const struct kjx_facts *
 			*digest = *digest * 31 + kjx_xxh64(calls[l]->out[i], calls[l]->out_bytes[i]);
 		close_call(plan, calls[l], f);
 	}
+	free(shared);
 	free(board);
 	free(vm);
 	free(calls);
@@ -213,13 +245,16 @@ static void check_run(const void *image, const struct kjx_facts *f)
 	void *memory = exactly(f->plan_bytes);
 	const char *cpu = getenv("KJX_FUZZ_CPU");
 	const struct kjx_plan *plan = kjx_prepare(image, f, kjx_cpu_select(~0u, cpu ? cpu : "scalar"), memory);
-	u64 whole, sliced, used, again;
-	enum kjx_status a = run(plan, f, ~0ull, &whole, &used), b = run(plan, f, 97, &sliced, &again);
+	u64 whole, sliced, parted, used, again, shared;
+	enum kjx_status a = run(plan, f, ~0ull, false, &whole, &used), b = run(plan, f, 97, false, &sliced, &again);
+	enum kjx_status c = run(plan, f, 1009, true, &parted, &shared);
 
 	if (a != b)
 		broken("a run that is sliced ends otherwise");
 	if (a == KJX_OK && whole != sliced)
 		broken("a run that is sliced computes something else");
+	if (a != c || (a == KJX_OK && (whole != parted || used != shared)))
+		broken("a run whose steps are done in parts ends otherwise, or computes or counts something else");
 	if (a == KJX_OK && !f->cost_is_open && used > f->cost)
 		broken("a run took more work units than the verifier proved");
 	if (a == KJX_OUT_OF_FUEL && !f->cost_is_open && f->cost < FUEL)

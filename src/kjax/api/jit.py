@@ -12,20 +12,21 @@ from kjax.isa import dtypes
 
 
 def jit(fun=None, /, *, static_argnums=None, static_argnames=None, donate_argnums=None, donate_argnames=None,
-        keep_unused=False, inline=False, environment=None, deadline=None):
+        keep_unused=False, inline=False, environment=None, deadline=None, threads=None):
     """``jax.jit`` on the kjax engine, with its keywords; also a decorator.
 
     The function is traced by JAX once for each tree, shapes and dtypes of arguments (and value of static ones). Donated arguments
     that are NumPy arrays are updated in place where a result takes their place: afterwards they hold that result. ``environment``:
-    "embedded" (default), "device" or "guest"; ``deadline``: seconds for each call. ``keep_unused`` and ``inline`` are accepted for
+    "embedded" (default), "device" or "guest"; ``deadline``: seconds for each call; ``threads``: that a call may use, the caller's
+    included (default 1, no thread is started unasked; results are the same bits for any number). ``keep_unused`` and ``inline`` are accepted for
     JAX's sake and change nothing. Results are NumPy arrays.
     """
     if fun is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,
                                  donate_argnums=donate_argnums, donate_argnames=donate_argnames, environment=environment,
-                                 deadline=deadline)
+                                 deadline=deadline, threads=threads)
     return Jitted(fun, _numbers(fun, static_argnums, static_argnames), _numbers(fun, donate_argnums, donate_argnames),
-                  environment, deadline)
+                  environment, deadline, threads)
 
 
 def _numbers(fun, numbers, names):
@@ -75,13 +76,13 @@ class Jitted(_engine.Dispatch):
     before, go to their program without any Python code; ``_call`` takes all others.
     """
 
-    def __init__(self, fun, static, donated, environment, deadline):
+    def __init__(self, fun, static, donated, environment, deadline, threads):
         super().__init__(self._call)
         functools.update_wrapper(self, fun)
         self.fun = fun
         self.static_numbers, self.static_names = static
         self.donated_numbers, self.donated_names = donated
-        self.environment, self.deadline = environment, deadline
+        self.environment, self.deadline, self.threads = environment, deadline, threads
         self._programs = {}
 
     def _key(self, args, kwargs):
@@ -112,7 +113,7 @@ class Jitted(_engine.Dispatch):
         program, leaves = self._find(args, kwargs)
         signature = program.signature
         arrays = [signature.convert(x, leaf) for x, leaf in zip(leaves, signature.inputs)]
-        out = program.run_flat(arrays, environment=self.environment, deadline=self.deadline,
+        out = program.run_flat(arrays, environment=self.environment, deadline=self.deadline, threads=self.threads,
                                in_place=bool(self.donated_numbers or self.donated_names))
         if len(self._programs) > known and not kwargs:
             self._learn(program, args, leaves)
@@ -135,6 +136,7 @@ class Jitted(_engine.Dispatch):
             return  # a registered class among them: only JAX can take it apart
         try:
             self.guard = _x64()
-            self.add(program.load(self.environment).call, spec, signature.out_spec["spec"], weak=weak, condition=self.guard())
+            self.add(program.load(self.environment, threads=self.threads).call, spec, signature.out_spec["spec"], weak=weak,
+                     condition=self.guard())
         except ValueError:
             return  # more arrays than the direct way takes

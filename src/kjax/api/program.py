@@ -52,20 +52,26 @@ class Program:
         self._lock = threading.Lock()
 
     # -- running --------------------------------------------------------------------------------------------
-    def load(self, environment=None):
-        """The program in ``environment`` (name or object): a ``runtime.base.Loaded``, made once."""
+    def load(self, environment=None, *, threads=None):
+        """The program in ``environment`` (name or object): a ``runtime.base.Loaded``, made once for each number of ``threads``.
+
+        ``threads``: that a run may use, the caller's included; None: what the environment does by itself, which for a program of
+        one lane is 1. Results are the same bits for any number. Raises ValueError, DeviceError where it has no more.
+        """
         place = environments.get(environment)
         _close_abandoned()
         with self._lock:
-            loaded = self._loaded.get(place)
+            made = self._loaded.setdefault(place, {})
+            loaded = made.get(threads)
             if loaded is None or getattr(loaded, "closed", False):
-                loaded = self._loaded[place] = place.load(self.image, host=self._host)
+                options = {} if threads is None else {"threads": threads}
+                loaded = made[threads] = place.load(self.image, host=self._host, **options)
                 weakref.finalize(self, _abandoned.append, loaded).atexit = False
             return loaded
 
-    def run_flat(self, arrays, *, environment=None, deadline=None, fuel=None, in_place=False):
+    def run_flat(self, arrays, *, environment=None, deadline=None, fuel=None, in_place=False, threads=None):
         """Run on a flat list of checked arrays; returns the flat list of results."""
-        loaded = self.load(environment)
+        loaded = self.load(environment, threads=threads)
         if self.lanes == 1:
             return loaded.run(arrays, deadline=deadline, fuel=fuel, in_place=in_place)
         ins, outs = self._shardings
@@ -74,11 +80,11 @@ class Program:
         results = loaded.run(lanes, deadline=deadline, fuel=fuel)
         return [s.join([lane[k] for lane in results]) if s else results[0][k] for k, s in enumerate(outs)]
 
-    def __call__(self, *args, environment=None, deadline=None, fuel=None, **kwargs):
-        """Run once. ``deadline``: seconds; ``fuel``: work units. Raises TypeError, DeadlineError, DeviceError."""
+    def __call__(self, *args, environment=None, deadline=None, fuel=None, threads=None, **kwargs):
+        """Run once. ``deadline``: seconds; ``fuel``: work units; ``threads``: see ``load``. Raises TypeError, DeadlineError, DeviceError."""
         arrays = self.signature.flatten(args, kwargs)
         return self.signature.unflatten(
-            self.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel))
+            self.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel, threads=threads))
 
     # -- looking --------------------------------------------------------------------------------------------
     @property
@@ -100,11 +106,14 @@ class Program:
 
         return disassembler.as_text(self.image)
 
-    def memory_analysis(self):
-        """Exact memory of one run, from the verifier; peak: plan, arenas of all lanes, arguments and results."""
+    def memory_analysis(self, *, threads=1):
+        """Exact memory of one run, from the verifier; peak: plan, arenas of all lanes, arguments and results.
+
+        With several ``threads`` each has working memory of its own besides the arena.
+        """
         f = self._facts
         alias = sum(_bytes(a) for a in self._outline.outputs if a.alias is not None)
-        arena = f["arena_bytes"] * f["lanes"]
+        arena = f["arena_bytes"] * f["lanes"] + (threads * f["part_bytes"] if threads > 1 and f["lanes"] == 1 else 0)
         return MemoryAnalysis(
             f["input_bytes"], f["output_bytes"], alias, arena, len(self.image), f["constant_bytes"],
             f["plan_bytes"] + arena + len(self.image) + (f["input_bytes"] + f["output_bytes"] - alias) * f["lanes"])

@@ -19,9 +19,10 @@ from kjax.cli.output import json_option, read_arrays, reported, show
 @click.option("--random", type=int, metavar="SEED", help="Make up the inputs.")
 @click.option("--deadline", type=float, help="Seconds.")
 @click.option("--fuel", type=int, help="Work units.")
+@click.option("--threads", type=click.IntRange(1), help="Threads that a run may use; one, unless asked.")
 @json_option
 @reported
-def command(program, inputs, environment, output, random, deadline, fuel, as_json):
+def command(program, inputs, environment, output, random, deadline, fuel, threads, as_json):
     """Run PROGRAM on INPUTS (.npy or .npz, in the order of the program's arguments)."""
     import kjax
 
@@ -36,7 +37,7 @@ def command(program, inputs, environment, output, random, deadline, fuel, as_jso
                         f"got {len(arrays)}")
     arrays = [loaded.signature.convert(a, leaf) for a, leaf in zip(arrays, leaves)]
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):  # what the program prints is not the JSON
-        results = loaded.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel)
+        results = loaded.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel, threads=threads)
     if output:
         np.savez(output, *results)
     data = {f"[{k}]": r.tolist() if as_json else r for k, r in enumerate(results)}

@@ -11,6 +11,7 @@ MAX_BRANCHES = 256  # branches of one case
 MAX_TENSORS = 1 << 20
 MAX_ARGUMENTS = 4096  # inputs, and outputs, of one program
 MAX_LANES = 64
+MAX_THREADS = 64  # of one run: they share out its larger steps
 MAX_SORT_OPERANDS = 16
 MAX_TRACE_VALUES = 256  # inputs, and outputs, of one trace
 MAX_INDEX_COMPONENTS = 12  # components of one gather or scatter origin

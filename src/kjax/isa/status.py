@@ -16,6 +16,7 @@ STATUSES = (
     Status(1, "again", "the budget of this slice is used up; call run again to go on"),
     Status(2, "waiting", "this lane waits for others in an exchange; run the others, then this one again"),
     Status(3, "asking", "the program has a trace for its host, who takes it and calls run again"),
+    Status(4, "parted", "the next step may be done in parts by the team; when they are done, call run again"),
     # container
     Status(16, "truncated", "shorter than its header says, or than a header"),
     Status(17, "bad_magic", "not a kjax program"),

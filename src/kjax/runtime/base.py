@@ -25,6 +25,7 @@ class Facts:
     lanes: int
     n_traces: int = 0
     n_calls: int = 0
+    part_bytes: int = 0  # of each thread, where a run has several
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,11 @@ class Environment(Protocol):
 
     name: str
 
-    def load(self, image, *, memory_limit=None, cpu=None, host=None):
+    def load(self, image, *, memory_limit=None, cpu=None, host=None, threads=None):
         """Verify ``image`` (bytes) there and keep it. Raises VerifyError, LimitError, DeviceError. Returns Loaded.
+
+        ``threads``: how many a run may use, the caller's included; None and 1: the caller's alone. Where an environment cannot
+        give more than one, ``load`` raises DeviceError.
 
         ``host``: what is done at its traces, a ``runtime.trace.Host``; None: prints as its META says, no callbacks.
         """

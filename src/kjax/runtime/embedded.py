@@ -1,10 +1,12 @@
 """The engine in this process: the fastest environment, and the one that needs nothing from the machine."""
 
+import operator
 import os
 import weakref
 
 from kjax import _engine
 from kjax.errors import DeviceError
+from kjax.isa import limits
 from kjax.runtime.base import Device, Facts
 from kjax.runtime.trace import Host
 
@@ -12,27 +14,32 @@ from kjax.runtime.trace import Host
 class Embedded:
     """An environment of its own: programs loaded here are counted together and closed together.
 
-    ``memory_limit`` in bytes bounds the images, plans and arenas of all its programs; None is no limit.
+    ``memory_limit`` in bytes bounds the images, plans and arenas of all its programs; None is no limit. ``threads`` is what
+    ``load`` takes when it is given none.
     """
 
     name = "embedded"
 
-    def __init__(self, *, memory_limit=None):
+    def __init__(self, *, memory_limit=None, threads=None):
+        self.threads = _threads(threads)
         self._account = _engine.Account(memory_limit)
         self._programs = weakref.WeakSet()
         self._closed = False
 
-    def load(self, image, *, memory_limit=None, cpu=None, names=None, host=None):
+    def load(self, image, *, memory_limit=None, cpu=None, names=None, host=None, threads=None):
         """Verify ``image`` (bytes-like) and keep a copy.
 
         ``memory_limit``: bytes that plan and arenas may take; ``cpu``: a name of ``cpus()``, None for the best;
-        ``names``: what the inputs are called in error messages; ``host``: see ``base.Environment``.
-        Raises VerifyError, LimitError, ValueError (unknown cpu).
+        ``names``: what the inputs are called in error messages; ``host``: see ``base.Environment``. ``threads``: that a run may
+        use, the caller's included. One lane: default 1, no thread is started unasked; with more, a program that has steps worth sharing
+        out starts helpers, which all programs of this process share. Several lanes: default as many as there are processors.
+        Raises VerifyError, LimitError, ValueError (unknown cpu, threads), MemoryError (no thread could be had).
         """
         if self._closed:
             raise DeviceError("this environment is closed")
+        threads = self.threads if threads is None else _threads(threads)
         program = EmbeddedProgram(_engine.Program(image, cpu=cpu, memory_limit=memory_limit, account=self._account,
-                                                  names=names, host=host or Host.of(image)))
+                                                  names=names, host=host or Host.of(image), threads=threads or 0))
         self._programs.add(program)
         return program
 
@@ -61,6 +68,13 @@ class Embedded:
 
     def __exit__(self, *exc):
         self.close()
+
+
+def _threads(threads):
+    """``threads``, checked: None or 1 to the engine's limit. Raises ValueError, TypeError."""
+    if threads is not None and not 1 <= operator.index(threads) <= limits.MAX_THREADS:
+        raise ValueError(f"threads must be 1 to {limits.MAX_THREADS}, not {threads}")
+    return threads
 
 
 class EmbeddedProgram:

@@ -75,6 +75,13 @@ def failure(number, record, what, log=""):
     return errors.for_status(status, text, instruction=None if at == uapi.NO_INSTRUCTION else at)
 
 
+def one_thread(threads):
+    """Raise DeviceError when ``threads`` asks for more than the kernel gives a run of one lane."""
+    if threads is not None and threads != 1:
+        raise errors.DeviceError(f"threads={threads}: in the kernel a run has one thread for each lane; leave threads out, or use the "
+                          "embedded environment")
+
+
 def without_calls(host):
     """``host``, or UnsupportedOpError when its program calls Python: a kernel cannot."""
     if not (calls := host.calls()):
@@ -434,14 +441,15 @@ class KernelEnvironment:
         return bytes(block.data[start:start + min(needed, _LOG)]).split(b"\0")[0].decode(errors="replace")
 
     def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1, names=None, host=None, trace_bytes=None,
-             trace_log=False):
-        """See ``base.Environment.load``.
+             trace_log=False, threads=None):
+        """See ``base.Environment.load``; a run has one thread.
 
         ``cost_limit`` in work units; ``runs``: arenas for so many runs at once; ``names``: what the inputs are called
         in error messages; ``trace_bytes``: ring for what the program prints (64 KiB, at most 1 MiB), read after each run;
         ``trace_log``: the prints go to the kernel's log, too, rate limited.
         """
         host = without_calls(host or Host.of(image))
+        one_thread(threads)
         fd = self._load(uapi.LOAD, image, memory_limit, cost_limit, cpu, runs, trace_bytes, trace_log).fd
         return self._adopt(fd, names, host)
 

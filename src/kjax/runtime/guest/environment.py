@@ -9,7 +9,7 @@ import threading
 
 from kjax.errors import DeviceError, KjaxError
 from kjax.runtime.guest import guest as _guest
-from kjax.runtime.kernel import KernelEnvironment
+from kjax.runtime.kernel import KernelEnvironment, one_thread
 
 # cpu flags worth listing, of the many in /proc/cpuinfo
 _FLAGS = ("sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512vl", "avx512_vnni", "amx_tile")
@@ -128,8 +128,9 @@ class GuestEnvironment:
             return self._kernel
 
     def load(self, image, *, memory_limit=None, cpu=None, cost_limit=None, runs=1, names=None, host=None,
-             trace_bytes=None, trace_log=False):
+             trace_bytes=None, trace_log=False, threads=None):
         """See ``base.Environment.load`` and ``KernelEnvironment.load``."""
+        one_thread(threads)
         image = bytes(image)
         return GuestProgram(self, lambda kernel: kernel.load(
             image, memory_limit=memory_limit, cpu=cpu, cost_limit=cost_limit, runs=runs, names=names, host=host,
