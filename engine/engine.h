@@ -49,6 +49,7 @@ struct kjx_log {
  * @flops:	arithmetic operations of one run, counted like @cost
  * @part_bytes: memory of each thread of a run in parts (kjx_team_start()), 64-byte aligned; 0: no step of it is worth sharing out.
  *		What lies from @part_links on are links (plan.h)
+ * @part_cost:	work units of a run in such steps, a multiply-add of a contraction as a quarter
  * @n_inputs, @n_outputs, @n_instructions, @lanes: as named
  * @n_traces, @n_calls: instructions that stop for the host, and those of them that are calls
  * @failed_at:	on refusal, the instruction (its number), else 0xffffffff
@@ -56,7 +57,7 @@ struct kjx_log {
 struct kjx_facts {
 	u64 plan_bytes, arena_bytes, constant_bytes, input_bytes, output_bytes;
 	u64 cost, flops;
-	u64 part_bytes, part_links;
+	u64 part_bytes, part_links, part_cost;
 	u32 cost_is_open, n_inputs, n_outputs, n_instructions, lanes, n_traces, n_calls, failed_at;
 };
 
@@ -166,7 +167,7 @@ enum kjx_status kjx_team_work(struct kjx_vm *vm, u32 seat, u64 budget);
 /** kjx_team_is_done - has all of the step been done? Asked while no thread is in kjx_team_work() */
 bool kjx_team_is_done(const struct kjx_vm *vm);
 
-/** kjx_team_cost - work units of that step, at most */
+/** kjx_team_cost - work units of that step, at most, a multiply-add of a contraction as a quarter */
 u64 kjx_team_cost(const struct kjx_vm *vm);
 
 /** kjx_asked - the trace at which kjx_run() returned KJX_ASKING

@@ -78,6 +78,11 @@ bool kjx_split_set(const struct kjx_image *image, const struct kjx_insn *insn, c
 	return kjx_split_pieces(split, KJX_MAX_THREADS) > 1;
 }
 
+u64 kjx_split_time(const struct kjx_split *split)
+{
+	return split->cost >> split->fast;
+}
+
 u64 kjx_split_pieces(const struct kjx_split *split, u64 threads)
 {
 	const u64 worth = split->cost / (split->piece >> KJX_PIECE_SHIFT);
@@ -130,7 +135,7 @@ bool kjx_team_is_done(const struct kjx_vm *vm)
 
 u64 kjx_team_cost(const struct kjx_vm *vm)
 {
-	return vm->team->step->split->cost;
+	return kjx_split_time(vm->team->step->split);
 }
 
 bool kjx_team_step(struct kjx_slice *s, const struct kjx_step *step, enum kjx_status *status)

@@ -34,11 +34,12 @@
  * @cost:	work units of the step, at most
  * @piece:	work units of the smallest piece that is worth handing over
  * @each:	pieces for each thread, at most: several where cutting costs nothing, so that a late one gets fewer
+ * @fast:	log2 of how many work units take as long as one of other steps
  * @axis:	dot: number of the dim in its plan, or KJX_AXIS_ROWS
  */
 struct kjx_split {
 	u64 units, granule, least, cost, piece;
-	u32 each, axis;
+	u32 each, axis, fast, zero;
 };
 
 #define KJX_AXIS_ROWS KJX_MAX_RANK
@@ -49,6 +50,9 @@ struct kjx_split {
  */
 bool kjx_split_set(const struct kjx_image *image, const struct kjx_insn *insn, const struct kjx_cpu *cpu,
 		   struct kjx_split *split);
+
+/* what a step costs in time: a unit of a contraction takes less than others do */
+u64 kjx_split_time(const struct kjx_split *split);
 
 /* pieces for so many threads; less than two: not cut */
 u64 kjx_split_pieces(const struct kjx_split *split, u64 threads);

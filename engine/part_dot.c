@@ -52,6 +52,7 @@ void kjx_dot_split(const struct kjx_image *image, const struct kjx_dot *insn, co
 
 	kjx_dot_gemm(&p, image, insn);
 	split->piece = DOT_PIECE;
+	split->fast = 2;
 	split->units = split->granule = split->least = split->each = 1;
 	if (p.nb && p.dim[0].n > 1) {
 		split->units = p.dim[0].n;

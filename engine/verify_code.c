@@ -32,7 +32,7 @@ struct walk {
 	struct tally *units, *flops;
 	u64 times, plan, link, scratch;
 	u64 rows;			/* links of the nests that run together, so far */
-	u64 part, part_link;		/* what a piece of a step takes: scratch, links */
+	u64 part, part_link, part_cost;	/* what a piece of a step takes: scratch, links; work units of all steps that are cut */
 	u32 depth, whiles;
 	struct region region[KJX_MAX_DEPTH];
 };
@@ -277,7 +277,7 @@ static void tally_region(struct tally *t, u32 opcode, u32 depth)
 }
 
 /* what each thread takes when several share @insn out; nests that run together by rows are shared out together */
-static void count_part(struct walk *w, const struct kjx_insn *insn)
+static void count_part(struct walk *w, const struct kjx_insn *insn, u64 times)
 {
 	const struct kjx_image *image = &w->v->image;
 	const struct kjx_nest *nest = (const void *)insn;
@@ -285,10 +285,12 @@ static void count_part(struct walk *w, const struct kjx_insn *insn)
 	struct kjx_split split;
 
 	if (is_row) {
+		kjx_rows_split(image, nest, &split);
 		w->rows = kjx_nest_link_bytes(image, nest) + (nest->rows & KJX_ROWS_JOINED ? w->rows : 0);
 	} else if (!kjx_split_set(image, insn, NULL, &split)) {
 		return;
 	}
+	w->part_cost = kjx_sat_add(w->part_cost, kjx_sat_mul(times, kjx_split_time(&split)));
 	/* at least a line, to say that there is such a step */
 	w->part = kjx_max(w->part, kjx_max(kjx_plan_insn_scratch(image, insn), KJX_ALIGNMENT));
 	if (is_row)
@@ -310,7 +312,7 @@ static void count(struct walk *w, const struct kjx_insn *insn, u64 times)
 	tally_add(w->flops, kjx_insn_flops(image, insn), times);
 	w->plan = kjx_sat_add(w->plan, kjx_plan_insn_bytes(image, insn));
 	w->scratch = kjx_max(w->scratch, kjx_plan_insn_scratch(image, insn));
-	count_part(w, insn);
+	count_part(w, insn, times);
 	if (opcode == KJX_OPCODE_NEST && ((const struct kjx_nest *)insn)->rows)
 		w->link = kjx_sat_add(w->link, kjx_nest_link_bytes(image, (const void *)insn));
 	if (w->whiles) {
@@ -353,6 +355,7 @@ static kjx_noinline enum kjx_status walk(struct kjx_verifier *v, struct tally *u
 	v->facts->arena_bytes = kjx_sat_add(arena, kjx_sat_add(w.link, w.scratch));
 	v->facts->part_links = kjx_align_up(w.part, KJX_ALIGNMENT);
 	v->facts->part_bytes = kjx_sat_add(v->facts->part_links, w.part_link);
+	v->facts->part_cost = w.part_cost;
 	v->facts->plan_bytes = w.plan;
 	v->facts->cost = units->total;
 	v->facts->flops = flops->total;

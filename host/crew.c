@@ -5,7 +5,7 @@
  * the call is open and how many are inside, so that after closing it the caller has only to wait for those inside: one that comes
  * late finds the door closed. What seats have left undone then is the caller's to do.
  *
- * Helpers wait for the next call's number: for SPIN nanoseconds by looking, then by sleeping on a futex. A caller wakes sleepers
+ * Helpers wait for the next call's number: for SPIN nanoseconds by looking, then by sleeping on a futex. They are woken
  * only where the work is worth the system call. They block all signals, and take the caller's rounding and denormal modes over with
  * each call, so that it does not matter who computes what.
  *
@@ -30,7 +30,7 @@
 
 #define SPIN		40000u		/* nanoseconds that a helper looks out for the next call */
 #define SLICE		(1u << 19)	/* work units between two looks at whether to stop */
-#define WORTH_WAKING	(1u << 19)	/* work units of calls that nobody helped with */
+#define WORTH_WAKING	(1u << 18)	/* work units of a call */
 #define POLL		10000000u	/* nanoseconds between two looks at signals */
 
 #define OPEN		0x80000000u	/* of the door; the rest counts who is inside */
@@ -53,7 +53,6 @@ struct crew {
 	/* the call, written before the door opens */
 	struct kjx_vm *vm;
 	u32 threads, stop, modes;
-	u64 alone;			/* work units of calls for which all slept */
 	/* under the lock */
 	pthread_mutex_t lock;
 	u32 programs, wanted, helpers, quit;
@@ -261,18 +260,12 @@ void kjx_crew_rouse(void)
 
 static void open_call(struct kjx_vm *vm, u32 threads)
 {
-	bool wake;
-
-	crew.alone += kjx_team_cost(vm);
-	wake = crew.alone >= WORTH_WAKING;
-	if (wake || !__atomic_load_n(&crew.who.sleepers, __ATOMIC_RELAXED))
-		crew.alone = 0;
 	crew.vm = vm;
 	crew.threads = threads;
 	crew.modes = get_modes();
 	__atomic_store_n(&crew.stop, 0u, __ATOMIC_RELAXED);
 	__atomic_store_n(&crew.door.door, OPEN, __ATOMIC_RELEASE);
-	announce(wake);
+	announce(kjx_team_cost(vm) >= WORTH_WAKING);
 }
 
 static void pause_a_while(u32 round)

@@ -23,7 +23,7 @@ enum kjx_status kjx_slice_run(struct kjx_vm *vm, u64 budget, const struct kjx_ru
 	return status == KJX_OK ? KJX_AGAIN : status;
 }
 
-#define WORTH_ROUSING (1u << 19)	/* units of a run */
+#define WORTH_ROUSING (1u << 19)	/* units of a run's steps in parts */
 
 /* between slices: is it to end? */
 static enum kjx_status look_around(const struct kjx_run *run)
@@ -67,7 +67,7 @@ static u32 share(struct kjx_frame *frame, const struct kjx_run *run)
 	if (threads < 2)
 		return 1;
 	kjx_team_start(frame->vms, &program->facts, frame->team, frame->parts, threads);
-	if (program->facts.cost >= WORTH_ROUSING)
+	if (program->facts.part_cost >= WORTH_ROUSING && program->facts.part_cost >= program->facts.cost / 8)
 		kjx_crew_rouse();
 	return threads;
 }

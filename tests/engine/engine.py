@@ -38,7 +38,7 @@ class Log(c.Structure):
 
 class Facts(c.Structure):
     _fields_ = [(name, c.c_uint64) for name in ("plan_bytes", "arena_bytes", "constant_bytes", "input_bytes",
-                                                "output_bytes", "cost", "flops", "part_bytes", "part_links")] + \
+                                                "output_bytes", "cost", "flops", "part_bytes", "part_links", "part_cost")] + \
                [(name, c.c_uint32) for name in ("cost_is_open", "n_inputs", "n_outputs", "n_instructions", "lanes",
                                                 "n_traces", "n_calls", "failed_at")]
 
