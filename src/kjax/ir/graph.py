@@ -21,7 +21,8 @@ elementwise              any non-special name of ``isa/ops.py`` except ``copy`` 
 ``reverse``              ``dims``
 ``pad``                  operands (x, value); ``low``, ``high``, ``interior`` (negative low/high crop)
 ``concatenate``          ``dim``
-``reduce``               operands (*xs, *inits); ``dims``; region (*accs, *values) -> *accs of scalars
+``reduce``               operands (*xs, *inits); ``dims``; region (*accs, *values) -> *accs of scalars,
+                         which is associative and gives the same with its two sides exchanged
 ``reduce_window``        operands (*xs, *inits); ``window``, ``strides``, ``base_dilations``,
                          ``window_dilations``, ``padding`` ((low, high), ...); region as reduce
 ``dot_general``          ``lhs_batch``, ``rhs_batch``, ``lhs_contract``, ``rhs_contract``; result dims batch, lhs, rhs

@@ -3,6 +3,7 @@
 from math import prod
 
 from kjax.errors import UnsupportedOpError
+from kjax.frontend.legalize.commute import reduce_in_order, without_order
 from kjax.frontend.legalize.registry import rule
 from kjax.ir.graph import Type
 from kjax.isa import ops
@@ -85,7 +86,10 @@ def reduce(b, node):
     xs = [b.convert(x, a.dtype) for x, a in zip(xs, region.arguments[n:], strict=True)]
     inits = [b.convert(x, a.dtype) for x, a in zip(inits, region.arguments[:n], strict=True)]
     types = [Type(r.dtype, t.shape) for r, t in zip(region.results, node.types, strict=True)]
-    out = b.add("reduce", xs + inits, types, regions=[region], dims=dims)
+    if (body := without_order(b, region, xs, dims)) is not None:
+        out = b.add("reduce", xs + inits, types, regions=[body], dims=dims)
+    else:
+        out = reduce_in_order(b, region, xs, inits, dims)
     return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
 
 

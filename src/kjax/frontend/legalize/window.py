@@ -3,6 +3,7 @@
 import math
 from itertools import product
 
+from kjax.frontend.legalize.commute import commutes, windows_in_order
 from kjax.frontend.legalize.reduction import (
     checked,
     is_elementwise,
@@ -48,8 +49,11 @@ def reduce_window(b, node):
     if dim is not None and window[dim] >= SCAN_FROM:
         scanned = scan(b, xs, inits, dim, region, backward=padding[dim][0] == 0)
         return [b.convert(v, t.dtype) for v, t in zip(scanned, node.types, strict=True)]
-    out = b.add("reduce_window", xs + inits, types, regions=[region], window=tuple(window), strides=strides,
-                base_dilations=base, window_dilations=dilations, padding=padding)
+    if commutes(region):
+        out = b.add("reduce_window", xs + inits, types, regions=[region], window=tuple(window), strides=strides,
+                    base_dilations=base, window_dilations=dilations, padding=padding)
+    else:
+        out = windows_in_order(b, region, xs, inits, types[0].shape, window, strides, base, dilations, padding)
     return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
 
 
@@ -93,8 +97,7 @@ def _scan_in_steps(b, xs, dim, region, backward):
     while shift < n:
         late = [b.slice_dim(x, dim, shift, n) for x in xs]
         early = [b.slice_dim(x, dim, 0, n - shift) for x in xs]
-        left, right = (late, early) if backward else (early, late)
-        merged = apply_elementwise(b.region, region, left + right, b.source)
+        merged = apply_elementwise(b.region, region, early + late, b.source)
         done = [b.slice_dim(x, dim, n - shift, n) if backward else b.slice_dim(x, dim, 0, shift) for x in xs]
         xs = [b.concatenate([m, d] if backward else [d, m], dim) for d, m in zip(done, merged)]
         shift *= 2
