@@ -10,18 +10,20 @@ from rows import (
     functions,
     lax,
     lax_all,
+    lax_options,
     linalg,
     more,
     nn,
     random,
     random_all,
+    random_types,
     reductions,
     shape,
     special,
 )
 
-_MODULES = (elementwise, shape, arrays, reductions, more, lax, lax_all, nn, linalg, fft, special, functions, random,
-            random_all, complex)
+_MODULES = (elementwise, shape, arrays, reductions, more, lax, lax_all, lax_options, nn, linalg, fft, special, functions, random,
+            random_all, random_types, complex)
 
 # seconds of JAX's compiler each: for make exhaustive
 _SLOW = set("""

@@ -20,7 +20,7 @@ ROWS = [
         "linalg",
         "x:4,6",
         {
-            "tensorsolve": lambda x: jnp.linalg.tensorsolve(x[:, :4] + 5 * jnp.eye(4), x[:, 0]),
+            "tensorsolve": lambda x: jnp.linalg.tensorsolve(x[:, : len(x)] + 5 * jnp.eye(len(x)), x[:, 0]),
             "diagonal": jnp.linalg.diagonal,
             "matrix_norm": jnp.linalg.matrix_norm,
             "matrix_transpose": jnp.linalg.matrix_transpose,
@@ -46,8 +46,8 @@ ROWS = [
             "ifftshift": jnp.fft.ifftshift,
             "ihfft": jnp.fft.ihfft,
             "rfftn": jnp.fft.rfftn,
-            "fftfreq": lambda x: jnp.fft.fftfreq(8) * x,
-            "rfftfreq": lambda x: jnp.fft.rfftfreq(14) * x,
+            "fftfreq": lambda x: jnp.fft.fftfreq(x.shape[1]) * x,
+            "rfftfreq": lambda x: jnp.fft.rfftfreq(2 * x.shape[1] - 1) * x,
         },
         grad=False,
         tolerance=1e-4,
@@ -119,7 +119,7 @@ ROWS = [
         "ops",
         "x:9",
         [
-            (n, lambda x, f=getattr(jax.ops, n): f(x, jnp.array([0, 1, 1, 3, 0, 2, 2, 2, 9]), num_segments=5))
+            (n, lambda x, f=getattr(jax.ops, n): f(x, jnp.arange(len(x)) ** 2 % 7, num_segments=5))
             for n in "segment_max segment_min segment_prod segment_sum".split()
         ],
         grad=False,
@@ -206,9 +206,9 @@ ROWS = [
             "sem": stats.sem,
             "mode": lambda x: stats.mode(jnp.round(x))[0],
             "dirichlet": lambda x: stats.dirichlet.logpdf(x[0] / x[0].sum(), x[1]),
-            "multinomial": lambda x: stats.multinomial.logpmf(jnp.array([1, 2, 0, 1, 1]), 5, x[0] / x[0].sum()),
+            "multinomial": lambda x: stats.multinomial.logpmf(jnp.arange(x.shape[1]) % 3, (jnp.arange(x.shape[1]) % 3).sum(), x[0] / x[0].sum()),
             "multivariate_normal": lambda x: stats.multivariate_normal.logpdf(
-                x[0], x[1], jnp.eye(5, dtype=x.dtype) * 2
+                x[0], x[1], jnp.eye(x.shape[1], dtype=x.dtype) * 2
             ),
             "gaussian_kde": lambda x: stats.gaussian_kde(x[0]).evaluate(x[1]),
         },
@@ -226,10 +226,10 @@ ROWS = [
             "fiedler_companion": lambda x: jsl.fiedler_companion(x + 5),
             "hankel": jsl.hankel,
             "leslie": lambda x: jsl.leslie(x, x[1:]),
-            "dft": lambda x: jsl.dft(5) @ x,
+            "dft": lambda x: jsl.dft(len(x)) @ x,
             "hadamard": lambda x: jsl.hadamard(4) @ x[:4],
-            "helmert": lambda x: jsl.helmert(5) @ x,
-            "hilbert": lambda x: jsl.hilbert(5) @ x,
+            "helmert": lambda x: jsl.helmert(len(x)) @ x,
+            "hilbert": lambda x: jsl.hilbert(len(x)) @ x,
             "invhilbert": lambda x: jsl.invhilbert(5) @ x,
             "invpascal": lambda x: jsl.invpascal(5) @ x,
         },

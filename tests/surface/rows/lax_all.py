@@ -39,7 +39,7 @@ ROWS = [
             "complex": lambda x: lax.complex(x, -x),
             "convert_element_type": lambda x: lax.convert_element_type(x, jnp.int32),
             "bitcast_convert_type": lambda x: lax.bitcast_convert_type(
-                x, jnp.int32 if x.dtype == jnp.float32 else jnp.int64
+                x, f"int{8 * x.dtype.itemsize}"
             ),
         },
         grad=False,
@@ -63,15 +63,15 @@ ROWS = [
             "cumprod": lax.cumprod,
             "cumsum": lambda x: lax.cumsum(x, 1, reverse=True),
             "broadcast": lambda x: lax.broadcast(x, (2,)),
-            "broadcast_in_dim": lambda x: lax.broadcast_in_dim(x, (4, 3, 6), (0, 2)),
+            "broadcast_in_dim": lambda x: lax.broadcast_in_dim(x, (len(x), 3, x.shape[1]), (0, 2)),
             "broadcast_to_rank": lambda x: lax.broadcast_to_rank(x, 3),
-            "broadcasted_iota": lambda x: lax.broadcasted_iota(jnp.float32, (4, 6), 1) * x,
-            "iota": lambda x: lax.iota(jnp.float32, 6) * x,
+            "broadcasted_iota": lambda x: lax.broadcasted_iota(x.dtype, x.shape, 1) * x,
+            "iota": lambda x: lax.iota(x.dtype, x.shape[1]) * x,
             "collapse": lambda x: lax.collapse(x, 0, 2),
             "concatenate": lambda x: lax.concatenate([x, x], 1),
             "expand_dims": lambda x: lax.expand_dims(x, (1,)),
             "squeeze": lambda x: lax.squeeze(x[:1], (0,)),
-            "reshape": lambda x: lax.reshape(x, (6, 4), (1, 0)),
+            "reshape": lambda x: lax.reshape(x, x.shape[::-1], (1, 0)),
             "rev": lambda x: lax.rev(x, (0, 1)),
             "transpose": lambda x: lax.transpose(x, (1, 0)),
             "tile": lambda x: lax.tile(x, (2, 3)),
@@ -79,10 +79,10 @@ ROWS = [
             "slice_in_dim": lambda x: lax.slice_in_dim(x, 1, 5, 2, 1),
             "index_in_dim": lambda x: lax.index_in_dim(x, 2, 1),
             "index_take": lambda x: lax.index_take(x, (jnp.array([0, 3]), jnp.array([1, 2])), (0, 1)),
-            "split": lambda x: lax.split(x, (1, 2, 3), 1),
+            "split": lambda x: lax.split(x, (1, 2, x.shape[1] - 3), 1),
             "pad": lambda x: lax.pad(x, jnp.zeros((), x.dtype), ((1, -1, 2), (-2, 3, 0))),
             "full_like": lambda x: lax.full_like(x, 3),
-            "full": lambda x: lax.full((4, 6), 2.0) * x,
+            "full": lambda x: lax.full(x.shape, 2, x.dtype) * x,
             "dynamic_index_in_dim": lambda x: lax.dynamic_index_in_dim(x, 9, 1),
             "dynamic_slice_in_dim": lambda x: lax.dynamic_slice_in_dim(x, -3, 2, 1),
             "dynamic_update_slice": lambda x: lax.dynamic_update_slice(x, x[:2, :2] * 3, (3, 1)),
@@ -125,7 +125,7 @@ ROWS = [
                 lambda v: 2 * v, x, lambda f, v: v / 2, symmetric=True
             ),
             "fft": lambda x: jnp.abs(
-                lax.fft(x.astype(jnp.complex64 if x.dtype == jnp.float32 else jnp.complex128), "FFT", (4, 6))
+                lax.fft(x.astype(jnp.complex64 if x.dtype == jnp.float32 else jnp.complex128), "FFT", x.shape)
             ),
         },
         grad=False,
@@ -165,7 +165,7 @@ ROWS = [
         "x:2,4,4 x:2,1,9,4,4",
         {
             "conv_general_dilated_local": lambda x, w: lax.conv_general_dilated_local(
-                x[:, None], jnp.ones((2, 9, 4, 4), x.dtype) * w[:, 0], (1, 1), "SAME", (3, 3)
+                x[:, None], jnp.ones((len(x), 9, *x.shape[1:]), x.dtype) * w[:, 0], (1, 1), "SAME", (3, 3)
             )
         },
         grad=False,

@@ -107,7 +107,7 @@ ROWS = [
           grad=False, tolerance=5e-4),
     *rows("jsl", "s:4", [("cholesky_update", cholesky_update)], grad=False, vmap=False, tolerance=5e-4),
     *rows("jsl", "x:4 p:4 x:4 x:4,2", [("tridiagonal_solve", tridiagonal_solve)], grad=False, tolerance=5e-4),
-    *rows("jsl", "x:5,3", [("ormqr", lambda a: lax.linalg.ormqr(*raw(a), jnp.arange(10, dtype=a.dtype).reshape(2, 5),
+    *rows("jsl", "x:5,3", [("ormqr", lambda a: lax.linalg.ormqr(*raw(a), jnp.arange(2 * len(a), dtype=a.dtype).reshape(2, -1),
                                                                 left=False, transpose=True))],
           grad=False, tolerance=5e-4),
 ]
