@@ -14,6 +14,7 @@ enum kjx_gemm_kind {
 	KJX_GEMM_DOTS,		/* both sides contiguous along k: vectors along k, few rows */
 	KJX_GEMM_NARROW,	/* rhs rows of 2, 4 or 8 elements without gaps: vectors span several k */
 	KJX_GEMM_GROUPS,	/* integers narrower than their sum: tiles, two or four k in a lane of 32 bits */
+	KJX_GEMM_LINES,		/* windows: lhs is read where it lies, its rows at any offsets, k as runs */
 };
 
 #define KJX_GEMM_PACK_LHS	1u	/* copy lhs to row panels */
@@ -25,6 +26,12 @@ enum kjx_gemm_kind {
 #define KJX_GEMM_SPILL		(KJX_GEMM_SPILL_TILE + 1024u)
 #define KJX_GEMM_PANEL_ROWS	14u	/* most rows of an lhs panel, any cpu table */
 #define KJX_GEMM_ROW_SUMS	64u	/* bytes: one u32 for each of them */
+
+/* header of the scratch memory of windows: runs of k, columns of a tile, a tile; then rhs, where it is packed */
+#define KJX_GEMM_RUNS		64u
+#define KJX_GEMM_LINES_COLUMNS	32u
+#define KJX_GEMM_LINES_ROWS	8u		/* of a tile, at most */
+#define KJX_GEMM_LINES_HEAD	(KJX_GEMM_RUNS * 16u + KJX_GEMM_LINES_COLUMNS * 8u + KJX_GEMM_LINES_ROWS * 128u)
 
 /** struct kjx_gemm_dim - one dim: its size, and what a step moves in each tensor, in elements */
 struct kjx_gemm_dim {

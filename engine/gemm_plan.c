@@ -17,6 +17,7 @@
 #define DOTS_KC_BYTES		16384u
 #define GROUPS_KC		1024u		/* points of k */
 #define GROUPS_BYTES		2u		/* of a point there; less where four do */
+#define LINES_KC_BYTES		2048u
 
 static u64 size_of(s64 stride)
 {
@@ -219,6 +220,40 @@ bool kjx_gemm_multiplies(u32 lhs, u32 rhs, u32 dtype)
 	return lhs == dtype && rhs == dtype;
 }
 
+/* Windows that overlap, or few columns: to copy lhs to panels would take about as long as to multiply. */
+static bool is_lines(const struct kjx_gemm_plan *p, bool lhs_m, u64 k_inner)
+{
+	const bool strided = size_of(p->lhs_k) > 2;
+
+	if (lhs_m && (p->nk <= 1 || k_inner >= 16))
+		return false;
+	return p->m >= 4 && p->n > 1 && (!strided || p->n <= 32);
+}
+
+static void plan_lines(struct kjx_gemm_plan *p, u32 bytes, u64 k_inner, bool rhs_n, bool out_n)
+{
+	const u64 most = LINES_KC_BYTES / bytes;
+
+	p->kind = KJX_GEMM_LINES;
+	if (out_n && p->out_n == 1)
+		p->flags |= KJX_GEMM_OUT_ROWS;
+	if (!rhs_n || p->rhs_n != 1 || p->m >= 96)
+		p->flags |= KJX_GEMM_PACK_RHS;
+	if (k_inner > most) {
+		divide_k(p, k_inner, most);
+	} else {
+		const u64 runs = p->k / k_inner, in_chunk = kjx_min(most / k_inner, KJX_GEMM_RUNS);
+		const u64 parts = (runs - 1) / in_chunk + 1;
+
+		p->k_run = p->k;
+		p->kc = ((runs - 1) / parts + 1) * k_inner;
+		p->chunks = (p->k - 1) / p->kc + 1;
+	}
+	p->nc = p->n;
+	if (p->flags & KJX_GEMM_PACK_RHS)
+		divide_n(p, bytes);
+}
+
 void kjx_gemm_plan(struct kjx_gemm_plan *p, const u8 *dtypes, const u8 *groups, const u64 *dims, const s64 *lhs,
 		   const s64 *rhs, const s64 *out)
 {
@@ -229,6 +264,7 @@ void kjx_gemm_plan(struct kjx_gemm_plan *p, const u8 *dtypes, const u8 *groups, 
 	u8 *const counts[4] = { &p->nb, &p->nm, &p->nn, &p->nk };
 	bool lhs_m, rhs_n, out_m, out_n, out_rows;
 	u32 i, j, from = 0, at = 0;
+	u64 k_inner;
 
 	kjx_memset(p, 0, sizeof(*p));
 	p->dtype = (u8)dtype;
@@ -265,6 +301,11 @@ void kjx_gemm_plan(struct kjx_gemm_plan *p, const u8 *dtypes, const u8 *groups, 
 		plan_groups(p, out_rows);
 		return;
 	}
+	k_inner = p->nk ? dim[p->nk - 1].n : 1;
+	if (!is_complex && is_lines(p, lhs_m, k_inner)) {
+		plan_lines(p, bytes, k_inner, rhs_n, out_n);
+		return;
+	}
 	plan_tile(p, bytes, lhs_m, rhs_n, out_rows);
 	if (p->nk > 1 || is_complex || !lhs_m || !rhs_n || !out_m || !out_n || p->k < 16)
 		return;
@@ -286,6 +327,9 @@ u64 kjx_gemm_scratch(const struct kjx_gemm_plan *p)
 	const u64 width = p->m == 1 ? 512 : p->m < 4 ? 256 : 128;
 	u64 total = 0;
 
+	if (p->kind == KJX_GEMM_LINES)
+		return KJX_GEMM_LINES_HEAD +
+		       (p->flags & KJX_GEMM_PACK_RHS ? p->kc * kjx_align_up(p->nc * bytes, 128) : 0);
 	if (p->kind == KJX_GEMM_DOTS)
 		return p->flags & KJX_GEMM_PACK_LHS ? kjx_align_up(p->kc * bytes, 64) : 0;
 	if (!(p->flags & KJX_GEMM_OUT_ROWS) || p->flags & KJX_GEMM_PACK_RHS)
