@@ -57,6 +57,8 @@ struct kjx_scans {
 	kjx_scan_fn *along, *across;
 };
 
+#define KJX_RUN_BYTES 64u
+
 struct kjx_cpu {
 	const char *name;
 	u32 needs;				/* KJX_CPU_HAS_* */
@@ -64,6 +66,8 @@ struct kjx_cpu {
 	kjx_op_fn *const *cells;		/* the same on one element, threaded; NULL: run a strip of one */
 	/* strided moves of elements of 1 << log2_size bytes: a run of n elements, byte strides */
 	void (*move)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 n, u32 log2_size);
+	/* n runs of 1 to KJX_RUN_BYTES bytes, byte strides; dst and src do not overlap */
+	void (*runs)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 bytes, u64 n);
 	/* iota: dst[i] = first + i * step, as i32 or i64 */
 	void (*iota32)(s32 *dst, s64 first, s64 step, u64 n);
 	void (*iota64)(s64 *dst, s64 first, s64 step, u64 n);

@@ -106,6 +106,18 @@ static u64 short_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane
 	return rows < MANY_RUNS ? 0 : rows;
 }
 
+/* the number of whole runs of neighbouring elements, in few bytes each, along the next dim; 0: none */
+static u64 small_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane, u64 n, u32 log2)
+{
+	u32 d = v->n_dims - 1u;
+
+	if (v->lanes != KJX_LANES_RUNS || v->stride[d] != 1ll << log2 || v->dim[d] > KJX_RUN_BYTES >> log2 || !v->stride[d - 1])
+		return 0;
+	if (o->lane != lane)
+		kjx_odometer_seek(v, o, lane);
+	return o->inner ? 0 : kjx_min(n / v->dim[d], v->dim[d - 1] - o->index[d - 1]);
+}
+
 /* the same run of @n elements again and again: @total elements */
 static void repeat(const struct kjx_cpu *cpu, u8 *dst, const u8 *from, s64 stride, u64 n, u64 total, u32 log2)
 {
@@ -148,10 +160,13 @@ void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct
 	u8 *dst = to;
 
 	while (n) {
-		u64 rows = short_runs(v, o, lane, n), m = rows * v->dim[d], k;
+		u64 small = small_runs(v, o, lane, n, log2), rows = small ? small : short_runs(v, o, lane, n);
+		u64 m = rows * v->dim[d], k;
 		s64 offset, stride;
 
-		if (rows && !v->stride[d - 1]) {
+		if (small) {
+			cpu->runs(dst, (s64)(v->dim[d] << log2), cursor + o->run, v->stride[d - 1], v->dim[d] << log2, rows);
+		} else if (rows && !v->stride[d - 1]) {
 			repeat(cpu, dst, cursor + o->run, v->stride[d], v->dim[d], m, log2);
 		} else {
 			for (k = 0; rows && k < v->dim[d]; k++)
@@ -177,10 +192,13 @@ void kjx_view_scatter(const struct kjx_cpu *cpu, const struct kjx_view *v, struc
 	const u8 *src = from;
 
 	while (n) {
-		u64 rows = short_runs(v, o, lane, n), m = rows * v->dim[d], k;
+		u64 small = small_runs(v, o, lane, n, log2), rows = small ? small : short_runs(v, o, lane, n);
+		u64 m = rows * v->dim[d], k;
 		s64 offset, stride;
 
-		for (k = 0; rows && k < v->dim[d]; k++)
+		if (small)
+			cpu->runs(cursor + o->run, v->stride[d - 1], src, (s64)(v->dim[d] << log2), v->dim[d] << log2, rows);
+		for (k = 0; !small && rows && k < v->dim[d]; k++)
 			cpu->move(cursor + o->run + (s64)k * v->stride[d], v->stride[d - 1], src + (k << log2),
 				  (s64)(v->dim[d] << log2), rows, log2);
 		if (rows) {

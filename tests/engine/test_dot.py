@@ -200,6 +200,57 @@ def test_convolution(cpu, dtype, sides, stride, groups):
 
 
 @pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["f32", "f64", "u32", "i64"])
+@pytest.mark.parametrize("inside,outside", [(1, 6), (6, 16), (3, 20), (2, 7), (5, 33), (4, 2), (9, 41)])
+@pytest.mark.parametrize("rhs_order", ["columns", "k"])
+def test_few_channels(cpu, dtype, inside, outside, rhs_order):
+    """Windows multiplied where they lie: every width of a tile, rhs with columns or with k side by side, and k in reversed
+    runs; the result has a gap after each row that stays as it was. Every slicing gives the same bits."""
+    rng = np.random.default_rng(inside * outside)
+    batch, height, width, kh, kw = 2, 9, 8, 3, 2
+    oh, ow = height - kh + 1, width - kw + 1
+    x, w = _numbers(rng, dtype, (batch, height, width, inside)), _numbers(rng, dtype, (kh, kw, inside, outside))
+    dims = [batch, oh, ow, outside, kh, kw, inside]
+    sx = [height * width * inside, width * inside, inside]
+    lhs = [*sx, 0, *sx[1:], 1], 0, x.size
+    if rhs_order == "columns":
+        stored, rhs = w[::-1], ([0, 0, 0, 1, -kw * inside * outside, inside * outside, outside], 2 * kw * inside * outside, w.size)
+    else:
+        stored, rhs = w.transpose(3, 0, 1, 2), ([0, 0, 0, kh * kw * inside, kw * inside, inside, 1], 0, w.size)
+    step = outside + 3
+    out = [oh * ow * step, ow * step, step, 1, 0, 0, 0], 0, batch * oh * ow * step
+    program = _program(dtype, [0, 3, 1, 3], dims, lhs, rhs, out, _cpu(cpu))
+    got, = program.run(x, np.ascontiguousarray(stored))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), (1, 2))
+    want = np.einsum("bhwcij,ijco->bhwo", windows, w)
+    np.testing.assert_array_equal(got.reshape(*want.shape[:3], step)[..., :outside], want)
+    assert (got.reshape(-1, step)[:, outside:].copy().view(np.uint8) == 0x5A).all()
+    for budget in (1, 3000):
+        sliced, = program.run(x, np.ascontiguousarray(stored), budget=budget)
+        np.testing.assert_array_equal(got.view(np.uint8), sliced.view(np.uint8))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("batch,size,window,outside", [(3, 12, 5, 6), (70, 3, 2, 9), (2, 40, 3, 20), (1, 700, 2, 5), (5, 9, 2, 1)])
+def test_gradient_of_a_kernel(cpu, dtype, batch, size, window, outside):
+    """k is all places of all images: more runs than a chunk takes, runs longer than a chunk, rows left over from tiles."""
+    rng = np.random.default_rng(batch * size)
+    full = size + window - 1
+    x, g = _numbers(rng, dtype, (batch, window, full)), _numbers(rng, dtype, (batch, size, outside))
+    dims = [window, window, outside, batch, size]
+    lhs = [full, 1, 0, window * full, 1], 0, x.size
+    rhs = [0, 0, 1, size * outside, outside], 0, g.size
+    out = [window * outside, outside, 1, 0, 0], 0, window * window * outside
+    program = _program(dtype, [0, 2, 1, 2], dims, lhs, rhs, out, _cpu(cpu))
+    got, = program.run(x, g)
+    want = np.einsum("biwj,bwo->ijo", np.lib.stride_tricks.sliding_window_view(x, window, 2), g)
+    np.testing.assert_array_equal(got.reshape(want.shape), want)
+    sliced, = program.run(x, g, budget=500)
+    np.testing.assert_array_equal(got.view(np.uint8), sliced.view(np.uint8))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
 def test_special_values(cpu):
     """inf and NaN spread to the rows and columns that hold them, and to no other (padding lanes are not summed)."""
     left, right = np.ones((20, 40), np.float32), np.ones((40, 37), np.float32)

@@ -105,7 +105,7 @@ def strips_along_kept(shape, dims):
         if d in dims and shape[d] != 1:
             break
         inner *= shape[d]
-    return inner >= 16
+    return inner >= 2
 
 
 class _Fuser:

@@ -4,7 +4,7 @@ from math import lcm, prod
 
 from kjax.bytecode import program as p
 from kjax.compiler import body as bodies
-from kjax.compiler.fuse import strips_along_kept
+from kjax.compiler.fuse import SMALL_EXTENT, strips_along_kept
 from kjax.errors import LimitError
 from kjax.isa import dtypes, limits
 
@@ -99,7 +99,8 @@ def reduce_nest(shape, kept, operands, parts, registers, n_acc, source):
         tail = []
         while wide and wide[-1] not in reduced:
             tail.insert(0, wide.pop())
-        inner = tail if prod(shape[d] for d in tail) >= 16 else [d for d in kept]
+        long = prod(shape[d] for d in reduced) > SMALL_EXTENT
+        inner = tail if long or prod(shape[d] for d in tail) >= 16 else [d for d in kept]
         outer = [d for d in kept if d not in inner]
     dims, strides, counts = collapse_groups((outer, reduced, inner), shape, operands.views)
     if not counts[1]:  # every reduced dim is of size 1

@@ -1,5 +1,6 @@
 """Windows: reduce_window and select_and_scatter."""
 
+import itertools
 import math
 from itertools import product
 
@@ -18,6 +19,7 @@ from kjax.ir.scalar import apply_elementwise
 from kjax.isa import ops
 
 SCAN_FROM = 16  # a cumulative window at least this long is a scan instead of a window per element
+UNROLLED = 16  # places of a window, of windows that do not touch each other
 SCANNED = ("add", "mul", "max", "min", "and", "or", "xor")
 
 
@@ -124,6 +126,43 @@ def _is_identity(initial, name):
     return int(v) == {"max": lowest, "min": highest, "and": ones}[name]
 
 
+def _scatter_apart(b, node, window, strides):
+    """Windows that do not touch each other: which of its places a window selects, elementwise on slices, and for each place
+    the elements that those windows put there; side by side they are the result."""
+    x, source, initial = node.operands
+    places = list(itertools.product(*map(range, window)))
+    select, scatter = scalar_region(b, node, 0), scalar_region(b, node, 1)
+    dtype = scatter.results[0].dtype
+    initial, source = (b.convert(v, a.dtype) for v, a in zip((initial, source), scatter.arguments, strict=True))
+
+    def at(place):
+        limit = [p + (n - 1) * s + 1 for p, n, s in zip(place, source.shape, strides)]
+        return b.slice(x, place, limit, strides)
+
+    value, chosen = at(places[0]), b.full(0, Type("i32", source.shape))
+    for k, place in enumerate(places[1:], 1):
+        candidate = at(place)
+        (keep,) = apply_elementwise(b.region, select, [value, candidate], b.source)
+        value, chosen = b.map("select", keep, value, candidate), b.map("select", keep, chosen, b.full(k, chosen.type))
+    (put,) = apply_elementwise(b.region, scatter, [b.broadcast(initial, source.shape), source], b.source)
+    initial = b.convert(initial, dtype)
+    nothing = b.broadcast(initial, source.shape)
+    result = {place: b.select(b.map("eq", chosen, b.full(k, chosen.type)), put, nothing) for k, place in enumerate(places)}
+    apart = tuple(n for d in source.shape for n in (d, 1))
+
+    def assembled(place):
+        """The results whose places begin with ``place``, with their dims apart from those of the windows' numbers."""
+        d = len(place)
+        if d == len(window):
+            return b.reshape(result.get(place, nothing), apart)
+        return b.concatenate([assembled((*place, p)) for p in range(strides[d])], 2 * d + 1)
+
+    whole = b.reshape(assembled(()), tuple(n * s for n, s in zip(source.shape, strides)))
+    whole = b.slice(whole, [0] * len(window), [min(a, n) for a, n in zip(whole.shape, x.shape)])
+    whole = b.pad(whole, initial, [0] * len(window), [n - a for a, n in zip(whole.shape, x.shape)])
+    return b.convert(whole, node.type.dtype)
+
+
 @rule("stablehlo.select_and_scatter")
 def select_and_scatter(b, node):
     """First the place that each window selects (a reduce_window of (value, place)), then a scatter to the places.
@@ -135,6 +174,9 @@ def select_and_scatter(b, node):
     rank = x.type.rank
     index = "i32" if x.type.size < 1 << 31 else "i64"
     window, strides = tuple(node.attr("window_dimensions") or [1] * rank), _ones(node, "window_strides", rank)
+    if (all(w <= s for w, s in zip(window, strides)) and not any(map(any, _padding(node, rank))) and source.type.size
+            and math.prod(window) <= UNROLLED):
+        return _scatter_apart(b, node, window, strides)
     places = b.reshape(b.iota(Type(index, (x.type.size,)), 0), x.shape)
     nowhere = b.full(-1, Type(index))
 
