@@ -12,7 +12,7 @@ import numpy as np
 
 from kjax.compiler import control, data, linalg, products
 from kjax.compiler.body import Body, Register, RegisterPressure, finish, outer_scalars
-from kjax.compiler.fuse import VIEWS, Cluster, free_values, partition
+from kjax.compiler.fuse import VIEWS, Cluster, free_values, is_elementwise, partition
 from kjax.compiler.nest import Operands, map_nest, reduce_nest
 from kjax.compiler.neutral import neutral
 from kjax.compiler.views import Buffer, View, apart, dense
@@ -75,6 +75,8 @@ def _is_splat(array):
         flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(array.size, -1)
     return bool((flat == flat[0]).all())
 
+
+SHARED = 64 << 10  # bytes of a result from which on what it is computed from lies there before
 
 _RESULT = object()  # stands for "leaves the region" among a value's users
 
@@ -197,7 +199,12 @@ class RegionLowering:
         return target
 
     def spread_hints(self):
-        """Carry wanted places backwards: what is only transposed, reshaped or concatenated is computed in its final place."""
+        """Carry wanted places backwards: what is only transposed, reshaped or concatenated is computed in its final place.
+
+        So is what a large elementwise result is computed from: the result then takes its memory over, if by then nothing else
+        reads that, and a pass over memory that is not in a cache is saved.
+        """
+        place = {op: k for k, op in enumerate(self.region.ops)}
         for op in reversed(self.region.ops):
             if op.name in ("transpose", "reshape", "reverse"):
                 hint, value = self.hints.get(op.result), op.operands[0]
@@ -211,6 +218,14 @@ class RegionLowering:
                     self.hints[value] = Hint(view.reverse(op.attributes["dims"]), hint.exclusive)
                 elif (reshaped := view.reshape(value.shape)) is not None:
                     self.hints[value] = Hint(reshaped, hint.exclusive)
+            elif is_elementwise(op):
+                hint = self.hints.get(op.result)
+                if hint is None or not hint.exclusive or op.result.type.bytes < SHARED or not hint.view.is_dense:
+                    continue
+                for value in op.operands:
+                    if value.type == op.result.type and value not in self.hints and self.ends_here(value, op, place):
+                        self.hints[op.result] = self.hints[value] = Hint(hint.view, False)
+                        break
             elif op.name == "concatenate" and op.result.type.size and not self.joins_indices(op):
                 hint = self.hints.get(op.result)
                 if hint is None or not hint.exclusive:
@@ -222,6 +237,11 @@ class RegionLowering:
                     at += value.shape[d]
                     if value.type.size and len(self.users[value]) == 1 and op.operands.count(value) == 1:
                         self.hints.setdefault(value, Hint(hint.view.slice(start, limit, [1] * len(start)), True))
+
+    def ends_here(self, value, op, place):
+        """Whether ``value`` is elementwise, of this region, and has ``op`` as its last user. ``place``: of the region's operations."""
+        return (value.op in place and is_elementwise(value.op) and
+                all(user is not _RESULT and place[user] <= place[op] for user in self.users[value]))
 
     def joins_indices(self, op):
         """Whether a concatenation only puts the components of gathers' and scatters' origins side by side.
