@@ -11,6 +11,7 @@
 #include "linalg.h"
 #include "quick.h"
 #include "thread.h"
+#include "tile.h"
 
 /* dst[i] = op(a[i], b[i], c[i]) for i < n; operands that an operation lacks are ignored. dst may equal a, b or c. */
 typedef void kjx_uop_fn(void *dst, const void *a, const void *b, const void *c, u64 n);
@@ -74,6 +75,7 @@ struct kjx_cpu {
 	const struct kjx_quick_fns *quick;	/* sorting by one key */
 	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
 	kjx_op_fn *const (*pair_cells)[2];	/* the same on one element */
+	const struct kjx_tiles *tiles;
 	const struct kjx_fold *folds;		/* the last one has no fn */
 	const struct kjx_scans *(*scan)(u32 code);	/* the routines of a scan; every one that is verified has some */
 	/* origins of n windows from indices @stride bytes apart, clamped without branches; @skip: KJX_SKIPPED where out of

@@ -5,7 +5,7 @@ KJX_CORE := body container dot dot_small exchange gather gather_plan gemm_plan h
 KJX_CORE += shape status thread thread_plan trace view vm
 KJX_CORE += verify verify_body verify_code verify_dot verify_exchange verify_flops verify_index verify_linalg verify_nest verify_sort verify_tables
 KJX_CORE += verify_trace verify_view
-KJX_CORE += part part_dot part_nest scan verify_scan
+KJX_CORE += part part_dot part_nest scan verify_scan tiles
 KJX_CORE += sort sort_body sort_key sort_merge sort_output sort_radix
 
 # for make only: the files of the core from the tree's root, and those of the cpu tables (engine/cpu/NAME.c, flags

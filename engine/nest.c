@@ -86,6 +86,8 @@ void kjx_phase_run(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, con
 
 	for (; d != end; d++)
 		w->cells[d->cell] = w->cursors[d->what].at + (lane << p->views[d->what].place.log2_size);
+	for (d = phase->points, end = d + phase->n_points; d != end; d++)
+		w->cells[d->cell] = w->cursors[d->what].at;
 	run_micros(cpu, p, phase, w, lane, n);
 }
 
@@ -97,6 +99,8 @@ static void link(struct kjx_slice *s, const struct kjx_nest_plan *p, const struc
 		w->cells[p->in_slots[i].cell] = kjx_slot(p, w, p->in_slots[i].what);
 	for (i = 0; i < p->n_fixed; i++)
 		w->cells[p->fixed[i].cell] = (void *)p->fixed[i].data;
+	if (p->self != KJX_NO_CELL)
+		w->cells[p->self] = w->cells;
 	for (i = 0; i < p->n_views; i++) {
 		const struct kjx_view *v = &p->views[i];
 
@@ -177,14 +181,15 @@ enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
 		kjx_phase_run(s->cpu, p, &p->map, &w, at[1], n);
 		over = kjx_spend(s, kjx_strip_cost(n, p->map.weight));
 		at[1] += n;
-		if (at[1] == end)
-			break;
+		if (at[1] == end) {
+			at[1] = 0;
+			if (!kjx_nest_step(p, &w, 0, p->n_kept, 0) || (p->by_rows && kjx_row_is_over(p, &w)) ||
+			    kjx_nest_is_over(s, p, &w))
+				return KJX_OK;
+		}
 		if (over)
 			return KJX_AGAIN;
 	}
-	if (p->by_rows)
-		kjx_nest_step(p, &w, 0, p->n_kept, 0);
-	return KJX_OK;
 }
 
 /* vm->at[3]: runs of single rows that are over */

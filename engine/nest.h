@@ -4,7 +4,8 @@
  *
  * Three modes share one machinery. A strip is a piece of the lanes; the loop dims are counted around it.
  *
- *	map	no loop dims; strips run over all points. By rows (format.h): one loop dim.
+ *	map	no loop dims; strips run over all points. By rows (format.h): one loop dim. With long rows and an operand that
+ *		has one value a row: all dims but the last are loops.
  *	flat	loops: the outer kept dims; lanes: reduced dims, then inner kept dims (U points, small). A strip holds whole
  *		multiples of U; strips are folded onto each other, then the last one's halves, down to U lanes.
  *	inner	loops: outer kept dims, reduced dims; lanes: inner kept dims. Values are folded lane by lane. When rows are
@@ -53,10 +54,10 @@ static inline u64 kjx_halving_cost(u64 strip, u32 weight)
 	return (strip + 80) * weight;
 }
 
-/* bytes of a slot: whole cache lines, and one more, so that slots do not lie a power of two apart */
+/* bytes of a slot: whole cache lines or tiles, and one line more, so that slots do not lie a power of two apart */
 static inline u64 kjx_slot_bytes(u64 strip, u32 log2_size)
 {
-	return kjx_align_up(strip << log2_size, 64) + (strip > 1 ? 64 : 0);
+	return kjx_align_up(strip << log2_size, strip < KJX_TILE_LANES ? 64 : KJX_TILE_BYTES) + (strip > 1 ? 64 : 0);
 }
 
 struct kjx_pair {
@@ -65,12 +66,15 @@ struct kjx_pair {
 
 /** struct kjx_phase - a body, decoded
  * @dense:	cells that point at lane p of a dense view: set for each strip
+ * @points:	cells that point at the one element of a view, likewise
  */
 struct kjx_phase {
 	const struct kjx_micro *micro;
-	const struct kjx_pair *dense;
-	u32 n_micro, n_dense, weight, zero;
+	const struct kjx_pair *dense, *points;
+	u32 n_micro, n_dense, weight, n_points;
 };
+
+#define KJX_NO_CELL 0xffff
 
 struct kjx_fixed {
 	u64 cell;
@@ -98,6 +102,9 @@ struct kjx_acc {
  * @single:	a map of a single strip: linked cells stay right
  * @plain:	one accumulator, and the combine body is one binary operation on it and the value
  * @fold:	plain, rows of one kept lane, and there is a routine that folds whole strips; or NULL
+ * @tile_fold:	likewise for KJX_FOLD_BYTES of accumulators, where strips are as long; or NULL
+ * @folded:	the map body folds onto the accumulators itself
+ * @self:	cell that points at the cells themselves: for tiles; or KJX_NO_CELL
  * @quick:	single, and nothing but routines on cells that linking can set
  * @threaded:	single, and threaded code can do it
  * @places:	quick or threaded in a while: of each cell
@@ -106,7 +113,8 @@ struct kjx_acc {
 struct kjx_nest_plan {
 	u8 mode, n_acc, n_kept, n_red;
 	u8 single, quick, plain, n_vary;
-	u8 by_rows, has_link, threaded;
+	u8 by_rows, has_link, threaded, folded;
+	u16 self, zero0;
 	u32 strip, n_cells, n_views, zero;
 	u64 lanes, unit, red;
 	u64 cost;			/* of a single strip */
@@ -123,6 +131,7 @@ struct kjx_nest_plan {
 	u32 slot_bytes, cursors, counters, slots;
 	u64 link_at;
 	kjx_fold_fn *fold;
+	const struct kjx_tile_fold *tile_fold;
 	const struct kjx_nest_plan *joined;
 	struct kjx_acc acc[KJX_MAX_ACCUMULATORS];
 };
@@ -179,12 +188,48 @@ static inline void kjx_nest_quick(struct kjx_slice *s, const struct kjx_nest_pla
 	s->spent += p->cost;
 }
 
+/** struct kjx_tiler - where runs of micro-operations become tiles (tiles.c)
+ * @steps:	memory for @most = kjx_tile_steps(map micro-operations) of them on whole tiles, then as many on parts
+ * @n_steps:	used so far
+ * @fixed:	new cells that point at steps; @self: as in struct kjx_nest_plan
+ * @points:	new cells that point at single elements
+ * @fold:	how the value in cell @value is folded onto the accumulators of cell @acc; NULL: not by steps. @folded: it is
+ */
+struct kjx_tiler {
+	struct kjx_ssa *ssa;
+	struct kjx_tile_step *steps;
+	struct kjx_fixed *fixed;
+	struct kjx_pair *points;
+	const struct kjx_tile_fold *fold;
+	u32 n_steps, most, n_fixed, n_points;
+	u16 self, value, acc, value_last, folded, zero;
+};
+
+static inline u64 kjx_tile_steps(u64 n_map)
+{
+	return 4 * n_map + 1;
+}
+
+/* make tiles of the @n micro-operations from @first on; returns how many are left */
+u32 kjx_tile(struct kjx_tiler *t, u32 first, u32 n);
+
 /* make of @m a copy of elements of 1 << @log2 bytes */
 void kjx_copy_micro(const struct kjx_cpu *cpu, struct kjx_micro *m, u32 log2);
 
 /* run a body on @n lanes from @lane on */
 void kjx_phase_run(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_phase *phase,
 		   const struct kjx_work *w, u64 lane, u64 n);
+
+/* after a step of the kept loops: has one of dim 0 begun? */
+static inline bool kjx_row_is_over(const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u32 i;
+
+	for (i = 1; i < p->n_kept; i++)
+		if (w->counters[i])
+			return false;
+	return true;
+}
 
 /* Step the loops [from, to) of @group (0: kept, 1: reduced); false when they are through, and at their beginning again. */
 bool kjx_nest_step(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 from, u32 to, u32 group);

@@ -27,6 +27,7 @@ struct decoder {
 	u32 n_pairs;
 	struct kjx_fixed *fixed;
 	struct kjx_splat *splats;
+	bool tiled;		/* the map body becomes tiles where it can */
 };
 
 #define NONE 0xffff
@@ -187,6 +188,7 @@ static void load(struct decoder *d, const struct kjx_uop *u, bool post)
 	}
 	def = kjx_ssa_def(&d->ssa, v->place.log2_size, true);
 	d->ssa.reg[u->dst] = (u16)def;
+	d->ssa.def[def].one = v->lanes == KJX_LANES_SCALAR;
 	if (is_one_lane(d, post) || v->lanes == KJX_LANES_DENSE) {
 		own_micro(d, KJX_MICRO_LOAD, def, u->imm);
 	} else if (still) {
@@ -203,6 +205,7 @@ static void load(struct decoder *d, const struct kjx_uop *u, bool post)
 		}
 	} else {
 		own_micro(d, v->lanes == KJX_LANES_SCALAR ? KJX_MICRO_SPLAT : KJX_MICRO_LOAD, def, u->imm);
+		d->ssa.def[def].point = v->lanes == KJX_LANES_SCALAR && !d->clash[u->imm];
 	}
 }
 
@@ -400,7 +403,8 @@ static void decode_phase(struct decoder *d, struct kjx_phase *phase, u32 uop, u3
 			s->def[value].last = KJX_LIVE_OUT;
 		}
 	}
-	if ((d->b->in_while || d->shape.lanes > 1) && phase != &d->plan->combine)
+	if ((d->b->in_while || d->shape.lanes > 1) && phase != &d->plan->combine &&
+	    !(d->tiled && phase == &d->plan->map))
 		kjx_ssa_pairs(s, first);
 	place(d, first, post);
 	if (phase == &d->plan->combine)
@@ -455,6 +459,8 @@ static void place_cells(struct decoder *d)
 		place[plan->fixed[i].cell].offset = (const u8 *)plan->fixed[i].data - d->b->plan;
 	for (i = 0; i < plan->map.n_dense; i++)
 		place[plan->map.dense[i].cell] = plan->views[plan->map.dense[i].what].place;
+	if (plan->self != KJX_NO_CELL)
+		place[plan->self].base = KJX_BASE_SCRATCH;	/* where a nest outside of a while has its link */
 	for (i = 0; i < plan->n_cells; i++)
 		place[i].log2_size = d->ssa.def[i].log2_size;
 	for (i = 0; i < plan->n_splats; i++)
@@ -525,6 +531,40 @@ static void lay_out(struct decoder *d)
 	}
 }
 
+/* steps for what of the map body they can do, and for folding its value */
+static void tile(struct decoder *d)
+{
+	struct kjx_nest_plan *plan = d->plan;
+	struct kjx_tiler t = {
+		.ssa = &d->ssa, .self = KJX_NO_CELL, .value = plan->acc[0].value, .acc = 2,
+		.fixed = d->fixed + plan->n_fixed, .fold = plan->tile_fold,
+	};
+
+	t.points = kjx_build(d->b, d->insn->n_map * sizeof(*t.points));
+	t.most = (u32)kjx_tile_steps(d->insn->n_map);
+	t.steps = kjx_build(d->b, 2 * t.most * sizeof(*t.steps));
+	plan->map.n_micro = kjx_tile(&t, (u32)(plan->map.micro - d->ssa.micro), plan->map.n_micro);
+	plan->map.points = t.points;
+	plan->map.n_points = t.n_points;
+	plan->n_fixed += t.n_fixed;
+	plan->self = t.self;
+	plan->folded = (u8)t.folded;
+}
+
+/* the same operation on tiles: whole accumulators of long strips */
+static const struct kjx_tile_fold *tile_fold_of(const struct decoder *d)
+{
+	const struct kjx_nest_plan *plan = d->plan;
+	const struct kjx_tile_fold *fold;
+
+	if (!plan->fold || plan->strip < (u32)KJX_FOLD_BYTES >> plan->acc[0].log2_size)
+		return NULL;
+	for (fold = d->b->cpu->tiles->folds; fold->code; fold++)
+		if (plan->combine.micro->fn == d->b->cpu->uops[fold->code])
+			return fold;
+	return NULL;
+}
+
 /* the routine that folds whole strips, where the combine body is one operation on the accumulator and the value */
 static kjx_fold_fn *fold_of(const struct decoder *d)
 {
@@ -559,7 +599,7 @@ bool kjx_nest_is_quick(const struct kjx_nest_plan *p)
 
 const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct kjx_nest *insn)
 {
-	u64 uops = (u64)insn->n_map + insn->n_combine + insn->n_post, cells = 2 * uops + 3ull * insn->n_acc;
+	u64 uops = (u64)insn->n_map + insn->n_combine + insn->n_post, cells = 2 * uops + 3ull * insn->n_acc + insn->n_map + 1;
 	const u64 *dims = kjx_nest_dims(insn);
 	struct kjx_nest_plan *plan = kjx_build(b, sizeof(*plan));
 	struct decoder d = { .b = b, .insn = insn, .plan = plan };
@@ -570,10 +610,12 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 	kjx_nest_shape(b->image, insn, &d.shape);
 	*plan = (struct kjx_nest_plan) {
 		.mode = shape->mode, .n_acc = insn->n_acc, .n_kept = shape->n_kept, .n_red = shape->n_red,
-		.single = shape->mode == KJX_NEST_MAP && shape->strip == shape->lanes && !insn->rows,
+		.single = shape->mode == KJX_NEST_MAP && shape->strip == shape->lanes && !shape->n_kept,
 		.by_rows = insn->rows != 0, .has_link = b->in_while || insn->rows,
 		.strip = shape->strip, .lanes = shape->lanes, .unit = shape->unit, .red = shape->red,
+		.self = KJX_NO_CELL,
 	};
+	d.tiled = plan->strip >= KJX_TILE_LANES && !(b->in_while && plan->single);
 	plan->loop_dim = loop_dim = kjx_build(b, 8ull * (shape->n_kept + shape->n_red));
 	for (i = 0; i < (u32)shape->n_kept + shape->n_red; i++)
 		loop_dim[i] = dims[shape->order[i]];
@@ -584,7 +626,7 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 	d.ssa.micro = kjx_build(b, (uops + 2ull * insn->n_acc) * sizeof(struct kjx_micro));
 	d.ssa.def = kjx_build(b, cells * sizeof(struct kjx_def));
 	d.pairs = kjx_build(b, (uops + cells) * sizeof(struct kjx_pair));
-	plan->fixed = d.fixed = kjx_build(b, insn->n_operands * sizeof(*d.fixed));
+	plan->fixed = d.fixed = kjx_build(b, ((u64)insn->n_operands + insn->n_map) * sizeof(*d.fixed));
 	plan->splats = d.splats = kjx_build(b, insn->n_operands * sizeof(*d.splats));
 
 	entry_cells(&d);
@@ -603,12 +645,15 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 		enter(&d, 0);
 		decode_phase(&d, &plan->post, (u32)insn->n_map + insn->n_combine, insn->n_post, shape->w_post);
 	}
-	lay_out(&d);
 	plan->plain = insn->n_acc == 1 && plan->combine.n_micro == 1 && plan->combine.micro->fn &&
 		      plan->combine.micro->dst == 2 && plan->combine.micro->a < 2 && plan->combine.micro->b < 2 &&
 		      plan->combine.micro->c < 2;
 	if (plan->plain && plan->mode == KJX_NEST_FLAT && plan->unit == 1)
 		plan->fold = fold_of(&d);
+	plan->tile_fold = tile_fold_of(&d);
+	if (d.tiled)
+		tile(&d);
+	lay_out(&d);
 	plan->cost = kjx_strip_cost(plan->lanes, plan->map.weight);
 	classify(&d);
 	return plan;

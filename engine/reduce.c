@@ -3,7 +3,8 @@
  * Reductions: values are folded strip onto strip into the accumulators, in flat mode the last strip then in halves.
  *
  * A sum (or another fold of one routine, cpu.h) along long rows goes onto KJX_FOLD_BYTES of accumulators instead: element
- * i onto accumulator i modulo their number, in order; then those in halves.
+ * i onto accumulator i modulo their number, in order; then those in halves. Where the map body ends in tiles (tile.h) these
+ * fold the values right where they are made, onto accumulators that begin with what changes nothing: the same bits.
  *
  * Cells of the combine body: accumulators are read through cell i and written through cell 2 * n_acc + i. Usually
  * both point at the accumulator's slot; a row that fits one strip is first folded right from where its values lie.
@@ -12,17 +13,6 @@
  * counters and cursors, in the link, survive between slices.
  */
 #include "nest.h"
-
-/* after a step of the kept loops: has one of dim 0 begun? */
-static bool row_is_over(const struct kjx_nest_plan *p, const struct kjx_work *w)
-{
-	u32 i;
-
-	for (i = 1; i < p->n_kept; i++)
-		if (w->counters[i])
-			return false;
-	return true;
-}
 
 static void *acc_slot(const struct kjx_nest_plan *p, const struct kjx_work *w, u32 i)
 {
@@ -119,10 +109,14 @@ static void halve(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, cons
 static void fold_strip(const struct kjx_nest_plan *p, const struct kjx_work *w, u64 lane, u64 n)
 {
 	u64 width = kjx_min(KJX_FOLD_BYTES >> p->acc[0].log2_size, p->strip);
+	bool last = lane + n == p->lanes;
 
 	w->cells[0] = acc_slot(p, w, 0);
-	p->fold(w->cells[0], w->cells[p->acc[0].value], n, width,
-		(lane ? 0 : KJX_FOLD_FIRST) | (lane + n == p->lanes ? KJX_FOLD_LAST : 0));
+	if (!p->folded)
+		p->fold(w->cells[0], w->cells[p->acc[0].value], n, width,
+			(lane ? 0 : KJX_FOLD_FIRST) | (last && !p->tile_fold ? KJX_FOLD_LAST : 0));
+	if (last && p->tile_fold)
+		p->tile_fold->end(w->cells[0]);
 }
 
 static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
@@ -135,6 +129,10 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 		while (at[1] < p->lanes) {
 			u64 n = kjx_min(p->strip, p->lanes - at[1]);
 
+			if (p->folded && !at[1]) {
+				w->cells[2] = acc_slot(p, w, 0);
+				p->tile_fold->begin(w->cells[2]);
+			}
 			kjx_phase_run(s->cpu, p, &p->map, w, at[1], n);
 			if (p->fold)
 				fold_strip(p, w, at[1], n);
@@ -155,7 +153,8 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 		over = kjx_spend(s, kjx_halving_cost(p->strip, p->combine.weight) +
 				    kjx_strip_cost(p->unit, p->post.weight));
 		at[1] = 0;
-		if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && row_is_over(p, w)) || kjx_nest_is_over(s, p, w))
+		if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && kjx_row_is_over(p, w)) ||
+		    kjx_nest_is_over(s, p, w))
 			return KJX_OK;
 		if (over)
 			return KJX_AGAIN;
@@ -191,7 +190,7 @@ static enum kjx_status inner(struct kjx_slice *s, const struct kjx_nest_plan *p,
 		at[1] += n;
 		if (at[1] == lanes) {
 			at[1] = 0;
-			if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && row_is_over(p, w)) ||
+			if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && kjx_row_is_over(p, w)) ||
 			    kjx_nest_is_over(s, p, w))
 				return KJX_OK;
 		}

@@ -6,8 +6,10 @@
 #include "nest.h"
 
 #define STRIP_UNITS	32768u	/* most work units of a strip: the vm looks at its budget in between */
+#define WHOLE_LINES	64u
 #define TINY_ROW	16u	/* rows of no more points than this are not worth a strip of their own */
 #define MANY_ROWS	8u
+#define LONG_ROW	256u	/* a map goes row by row where that makes an operand a single value */
 
 static u64 points(const u64 *dims, u32 from, u32 to)
 {
@@ -29,10 +31,25 @@ static u32 put(struct kjx_shape *shape, u32 at, const u64 *dims, u32 from, u32 t
 	return n;
 }
 
+/* how many dims of a map are loops */
+static u32 map_loops(const struct kjx_nest *insn)
+{
+	u32 last = insn->rank - 1u, i, k;
+
+	for (i = 0; last && kjx_nest_dims(insn)[last] >= LONG_ROW && i < insn->n_operands; i++) {
+		const s64 *strides = kjx_strides(kjx_nest_operand(insn, i));
+
+		for (k = 0; !strides[last] && k < last; k++)
+			if (strides[k])
+				return last;
+	}
+	return insn->rows ? 1 : 0;
+}
+
 void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, struct kjx_shape *shape)
 {
 	const u64 *dims = kjx_nest_dims(insn);
-	u32 red = insn->red_first, inner = red + insn->red_count, at;
+	u32 red = insn->red_first, inner = red + insn->red_count, at, loops;
 	u64 strip, n_outer, n_red, n_inner;
 
 	kjx_memset(shape, 0, sizeof(*shape));
@@ -40,15 +57,18 @@ void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, 
 	shape->w_combine = kjx_body_weight(image, insn->body + insn->n_map, insn->n_combine);
 	shape->w_post = kjx_body_weight(image, insn->body + insn->n_map + insn->n_combine, insn->n_post);
 	strip = STRIP_UNITS / (shape->w_map + shape->w_combine);
+	if (strip >= WHOLE_LINES)		/* then strips begin where cache lines and vectors do */
+		strip -= strip % WHOLE_LINES;
 	strip = kjx_min(insn->strip, strip < 4 ? 4 : strip);
 	shape->rows = shape->red = shape->unit = 1;
 
 	if (!insn->n_acc) {
 		shape->mode = KJX_NEST_MAP;
-		at = shape->n_kept = (u8)put(shape, 0, dims, 0, insn->rows ? 1 : 0);
-		shape->rows = points(dims, 0, at);
-		shape->n_lane = (u8)put(shape, at, dims, at, insn->rank);
-		shape->lanes = points(dims, at, insn->rank);
+		loops = map_loops(insn);
+		at = shape->n_kept = (u8)put(shape, 0, dims, 0, loops);
+		shape->rows = points(dims, 0, loops);
+		shape->n_lane = (u8)put(shape, at, dims, loops, insn->rank);
+		shape->lanes = points(dims, loops, insn->rank);
 		shape->strip = (u32)kjx_min(strip, shape->lanes);
 		return;
 	}
@@ -118,7 +138,8 @@ static u64 uops_of(const struct kjx_nest *insn)
 
 static u64 cells_of(const struct kjx_nest *insn)
 {
-	return 2 * uops_of(insn) + 3ull * insn->n_acc;	/* a load or store that copies takes two */
+	/* a load or store that copies takes two; a list of steps takes one, and one for all */
+	return 2 * uops_of(insn) + 3ull * insn->n_acc + insn->n_map + 1;
 }
 
 u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *insn)
@@ -132,8 +153,11 @@ u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *in
 	bytes += (uops + cells) * sizeof(struct kjx_pair) + cells * (sizeof(struct kjx_place) + 1);
 	bytes += views * (sizeof(struct kjx_fixed) + sizeof(struct kjx_splat) + sizeof(struct kjx_view) + 32);
 	bytes += views * (16 * (rank + 1) + 8 * (rank + 2));
-	bytes += 17 * 8 + views * 24;			/* rounding of each piece to 8 */
+	bytes += insn->n_map * (sizeof(struct kjx_fixed) + sizeof(struct kjx_pair));
+	bytes += 20 * 8 + views * 24;			/* rounding of each piece to 8 */
 	kjx_nest_shape(image, insn, &shape);
+	if (shape.lanes >= KJX_TILE_LANES)
+		bytes += 2 * kjx_tile_steps(insn->n_map) * sizeof(struct kjx_tile_step);
 	for (i = 0; i < views; i++) {
 		u32 tensor = kjx_nest_operand(insn, (u32)i)->tensor;
 
@@ -150,7 +174,7 @@ u64 kjx_nest_ops(const struct kjx_image *image, const struct kjx_nest *insn)
 	struct kjx_shape shape;
 
 	kjx_nest_shape(image, insn, &shape);
-	if (shape.mode != KJX_NEST_MAP || shape.strip != shape.lanes)
+	if (shape.mode != KJX_NEST_MAP || shape.strip != shape.lanes || shape.n_kept)
 		return 2;
 	if (shape.lanes <= KJX_LANES_APART)
 		return insn->n_map * shape.lanes + 1;

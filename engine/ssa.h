@@ -18,6 +18,9 @@ struct kjx_def {
 	u16 at;			/* micro-operation that makes it */
 	u16 slot;		/* KJX_NO_SLOT: its cell is set otherwise */
 	u8 log2_size, wants_slot;
+	u8 one;			/* the same value in every lane: any one of them will do */
+	u8 point;		/* a splat whose readers are content with the one element */
+	u8 gathered, zero;	/* its cell points to its slot, or into a tensor */
 };
 
 /* the vm's own micro-operations (fn NULL, @c says which); b: the view */

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Runs of micro-operations become tiles (tile.h). Input: a decoded body, its definitions placed: what each micro-operation
+ * reads and writes is right when they run in order, whole strips at a time. They all work element by element on elements of
+ * one size, and their strips are the same or apart; so a run of them may as well be done tile by tile.
+ *
+ * Invariant: A holds the result of the last operation, B a definition that is read later, or none. A definition that is
+ * read by the next operation alone stays in A; one that is read last soon goes to B if that is free, else into its strip. What is
+ * not a slot (a view that is stored to), or is read by other micro-operations, always goes into its strip.
+ */
+#include "nest.h"
+
+#define NONE 0xffff
+#define NEVER 0xfffe	/* read last: not at all */
+#define SOON 8		/* what is read last so many operations from now, at most, may have B until then */
+
+/* a run in the making: the micro-operations [@first, @end), elements of 1 << @log2 bytes; definitions in registers */
+struct run {
+	struct kjx_tiler *t;
+	u32 first, end, log2;
+	u16 a, b;
+};
+
+static struct kjx_def *def_of(const struct kjx_tiler *t, u32 def)
+{
+	return &t->ssa->def[def];
+}
+
+static const struct kjx_tile_row *row_of(const struct kjx_tiler *t, u32 at)
+{
+	const struct kjx_cpu *cpu = t->ssa->cpu;
+	kjx_uop_fn *fn = t->ssa->micro[at].fn;
+	const struct kjx_tile_row *row;
+
+	for (row = cpu->tiles->rows; fn && row->code; row++)
+		if (fn == cpu->uops[row->code])
+			return row;
+	return NULL;
+}
+
+/* where definitions are read last, by place of the micro-operation; and splats that have other readers than steps */
+static void find_uses(struct kjx_tiler *t, u32 first, u32 n)
+{
+	struct kjx_ssa *s = t->ssa;
+	u32 at, k;
+
+	for (k = 0; k < s->n_def; k++)
+		if (s->def[k].last != KJX_LIVE_OUT)
+			s->def[k].last = NEVER;
+	t->value_last = NEVER;
+	for (at = first; at < first + n; at++) {
+		const struct kjx_micro *m = &s->micro[at];
+		u16 from[3] = { m->a, m->b, m->c };
+		bool step = row_of(t, at) != NULL;
+
+		if (!m->fn && m->c == KJX_MICRO_LOAD)
+			s->def[m->dst].gathered = 1;
+		for (k = 0; k < (m->fn ? 3u : m->c >= KJX_MICRO_STORE); k++) {
+			s->def[from[k]].point &= step;
+			if (s->def[from[k]].last != KJX_LIVE_OUT)
+				s->def[from[k]].last = (u16)at;
+			if (from[k] == t->value)
+				t->value_last = (u16)at;
+		}
+	}
+}
+
+/* splats that only steps read need no strip; returns how many micro-operations are left */
+static u32 point(struct kjx_tiler *t, u32 first, u32 n)
+{
+	struct kjx_micro *m = t->ssa->micro + first;
+	u32 i, kept = 0;
+
+	for (i = 0; i < n; i++) {
+		if (!m[i].fn && m[i].c == KJX_MICRO_SPLAT && def_of(t, m[i].dst)->point)
+			t->points[t->n_points++] = (struct kjx_pair) { .cell = m[i].dst, .what = m[i].b };
+		else
+			m[kept++] = m[i];
+	}
+	return kept;
+}
+
+static void emit(struct kjx_tiler *t, kjx_tile_fn *whole, kjx_tile_fn *part, u32 cell)
+{
+	struct kjx_tile_step *step = &t->steps[t->n_steps++];
+
+	step[0] = (struct kjx_tile_step) { .fn = whole, .cell = cell, .part = t->most };
+	step[t->most] = (struct kjx_tile_step) { .fn = part, .cell = cell };
+}
+
+/* does the strip end where its elements do? A slot has room for whole tiles */
+static bool is_tensor(const struct kjx_tiler *t, u32 def)
+{
+	return def_of(t, def)->slot == KJX_NO_SLOT || def_of(t, def)->gathered;
+}
+
+static void move(const struct run *r, enum kjx_tile_move which, u32 cell)
+{
+	kjx_tile_fn *const (*fn)[KJX_TILE_MOVES] = r->t->ssa->cpu->tiles->moves[r->log2 - 2];
+	bool tensor = which <= KJX_TILE_STORE && is_tensor(r->t, cell);
+
+	emit(r->t, fn[0][which], fn[tensor][which], cell);
+}
+
+/* an operation of which one operand, @def, is not in a register, unless the form says so */
+static void apply(const struct run *r, const struct kjx_tile_row *row, u32 form, u32 def)
+{
+	bool tensor = form <= KJX_TILE_MEMORY_A && is_tensor(r->t, def);
+
+	emit(r->t, row->fn[form], tensor ? row->part[form] : row->fn[form], def);
+}
+
+/* A = @def */
+static void bring(struct run *r, u32 def)
+{
+	if (r->a == def)
+		return;
+	if (r->b == def)
+		move(r, KJX_TILE_GET, 0);
+	else
+		move(r, def_of(r->t, def)->one ? KJX_TILE_LOAD_ONE : KJX_TILE_LOAD, def);
+	r->a = (u16)def;
+}
+
+static void operate(struct run *r, const struct kjx_tile_row *row, const struct kjx_micro *m)
+{
+	u32 x = m->a, y = m->b, form;
+	bool x_one = def_of(r->t, x)->one, y_one = def_of(r->t, y)->one;
+
+	if (row->is_unary || x == y) {
+		bring(r, x);
+		apply(r, row, KJX_TILE_AA, x);
+		return;
+	}
+	if (r->a != x && r->a != y) {	/* one of them in A: not the one in B, rather a strip than an element */
+		if (r->b == x || (r->b != y && x_one && !y_one))
+			bring(r, y);
+		else
+			bring(r, x);
+	}
+	if (r->a == x) {
+		form = r->b == y ? KJX_TILE_AB : y_one ? KJX_TILE_A_ONE : KJX_TILE_A_MEMORY;
+		apply(r, row, form, y);
+	} else {
+		form = r->b == x ? KJX_TILE_BA : x_one ? KJX_TILE_ONE_A : KJX_TILE_MEMORY_A;
+		apply(r, row, form, x);
+	}
+}
+
+/* what becomes of the result of operation @at, which is in A */
+static void keep(struct run *r, u32 at)
+{
+	struct kjx_tiler *t = r->t;
+	u32 dst = t->ssa->micro[at].dst, last = def_of(t, dst)->last;
+
+	r->a = (u16)dst;
+	if (t->fold && dst == t->value) {
+		emit(t, t->fold->fn, t->fold->part, t->acc);
+		t->folded = 1;
+		last = t->value_last;
+	}
+	if (r->b != NONE && def_of(t, r->b)->last <= at)
+		r->b = NONE;
+	if (def_of(t, dst)->slot == KJX_NO_SLOT || last == KJX_LIVE_OUT || (last != NEVER && last >= r->end)) {
+		move(r, KJX_TILE_STORE, dst);
+	} else if (last != NEVER && last > at + 1) {
+		if (r->b == NONE && last - at <= SOON) {
+			move(r, KJX_TILE_PUT, 0);
+			r->b = (u16)dst;
+		} else {
+			move(r, KJX_TILE_STORE, dst);
+		}
+	}
+}
+
+/* the steps of a run, as one micro-operation in place of its first */
+static void build(struct run *r)
+{
+	struct kjx_tiler *t = r->t;
+	const struct kjx_tiles *tiles = t->ssa->cpu->tiles;
+	struct kjx_fixed *f = &t->fixed[t->n_fixed++];
+	struct kjx_micro *m = t->ssa->micro;
+	u32 at;
+
+	f->data = &t->steps[t->n_steps];
+	f->cell = kjx_ssa_def(t->ssa, 3, false);
+	if (t->self == KJX_NO_CELL)
+		t->self = (u16)kjx_ssa_def(t->ssa, 3, false);
+	for (at = r->first; at < r->end; at++) {
+		operate(r, row_of(t, at), &m[at]);
+		keep(r, at);
+	}
+	move(r, KJX_TILE_END, 0);
+	for (at = r->first + 1; at < r->end; at++) {
+		m[at].fn = NULL;
+		m[at].c = KJX_MICRO_NONE;
+	}
+	m += r->first;
+	m->fn = r->log2 == 2 ? tiles->run : tiles->run64;
+	m->cell = NULL;
+	m->dst = m->a = m->c = (u16)f->cell;
+	m->b = t->self;
+}
+
+static u32 log2_of(const struct kjx_tile_row *row)
+{
+	return kjx_log2_size(row->code & ((1u << KJX_DTYPE_BITS) - 1));
+}
+
+/* Does a run pay? Two operations do; one does that saves filling a strip, or storing what is folded. */
+static bool pays(const struct run *r)
+{
+	const struct kjx_micro *m = &r->t->ssa->micro[r->first];
+
+	return r->end - r->first > 1 || def_of(r->t, m->a)->point || def_of(r->t, m->b)->point ||
+	       (r->t->fold && m->dst == r->t->value);
+}
+
+u32 kjx_tile(struct kjx_tiler *t, u32 first, u32 n)
+{
+	struct kjx_micro *m = t->ssa->micro;
+	u32 at, kept = first;
+
+	find_uses(t, first, n);
+	n = point(t, first, n);
+	find_uses(t, first, n);
+	for (at = first; at < first + n;) {
+		struct run r = { .t = t, .first = at, .end = at, .a = NONE, .b = NONE };
+		const struct kjx_tile_row *row = row_of(t, at);
+
+		for (r.log2 = row ? log2_of(row) : 0; row && log2_of(row) == r.log2;) {
+			r.end++;
+			row = r.end < first + n ? row_of(t, r.end) : NULL;
+		}
+		if (r.end > at && pays(&r))
+			build(&r);
+		at = r.end > at ? r.end : at + 1;
+	}
+	for (at = first; at < first + n; at++)
+		if (m[at].fn || m[at].c != KJX_MICRO_NONE)
+			m[kept++] = m[at];
+	return kept - first;
+}
