@@ -1,11 +1,10 @@
 """Environments by name: one of each in a process, made on first use."""
 
-import threading
-
 from kjax.errors import KjaxError
+from kjax.runtime import locks
 
 NAMES = ("embedded", "device", "guest")
-_lock = threading.Lock()
+_lock = locks.lock()
 _made = {}
 
 

@@ -1,10 +1,11 @@
 """``Family``: an artifact with symbolic dimensions as programs, one for each set of concrete shapes."""
 
 import collections
-import threading
 from concurrent.futures import Future
 
 import numpy as np
+
+from kjax.runtime import locks
 
 
 class Family:
@@ -21,7 +22,7 @@ class Family:
             raise ValueError(f"maxsize is {maxsize}; a family keeps at least one program")
         self.exported, self.strip, self.maxsize = exported, strip, maxsize
         self._members = collections.OrderedDict()  # shapes and dtypes -> Future of Program, the last used last
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
 
     @property
     def name(self):

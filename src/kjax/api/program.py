@@ -2,7 +2,6 @@
 
 import collections
 import os
-import threading
 import weakref
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from kjax.api import environments
 from kjax.api.signature import Leaf, Signature
 from kjax.bytecode.outline import outline
 from kjax.errors import DeviceError, KjaxError
+from kjax.runtime import locks
 from kjax.runtime.trace import Host, describe
 
 
@@ -49,7 +49,7 @@ class Program:
         self._host = Host(self.meta.get("sites") or (), callbacks)
         self._host.require()
         self._loaded = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
 
     # -- running --------------------------------------------------------------------------------------------
     def load(self, environment=None, *, threads=None):
