@@ -95,9 +95,9 @@ struct kjx_small_dot {
 /** struct kjx_gemm - a contraction at its addresses
  * @lhs, @rhs:	in the plan's order: exchanged by the caller if plan->swapped
  * @scratch:	kjx_gemm_scratch() bytes, 64-byte aligned, kept between the slices of one contraction
- * @again:	rhs was read not long ago, and will be: a row takes narrow tiles, of which a first-level cache holds the last
- * @backwards:	tiles of unpacked columns from the last to the first, so that those come first. The same in all slices of
- *		one contraction; no matter to the result
+ * @again:	rhs was read not long ago, and will be
+ * @backwards:	strips of its columns from the last to the first. The same in all slices of one contraction; no matter to
+ *		the result
  * @whole:	the plan of which @plan is a piece, or @plan: says how it is computed
  * @from, @to:	the rows (of m) to be done: all of them, or from and to where tiles begin (gemm_tile of the cpu table)
  */
