@@ -47,7 +47,7 @@ struct kjx_log {
  * @cost:	work units of a run; an upper bound if !@cost_is_open, else what is bounded without the open loops
  * @cost_is_open: 1 when a loop without a trip bound is in it: fuel bounds such a run
  * @flops:	arithmetic operations of one run, counted like @cost
- * @part_bytes: memory of each thread of a run in parts (kjx_team_start()), 64-byte aligned; 0: no step of it is worth sharing out.
+ * @part_bytes: memory of each thread of a run in parts (kjx_team_start()), 64-byte aligned; 0: too little of it is worth sharing out.
  *		What lies from @part_links on are links (plan.h)
  * @part_cost:	work units of a run in such steps, a multiply-add of a contraction as a quarter
  * @n_inputs, @n_outputs, @n_instructions, @lanes: as named

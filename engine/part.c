@@ -2,9 +2,10 @@
 /*
  * Teams: several threads of the host share out the steps of one run (part.h).
  *
- * kjx_run() stops with KJX_PARTED before a step that is worth it. From then on the seats take its pieces, by numbers
- * from @next, each piece as a whole; a seat whose slice is over keeps its piece. When all pieces are done, kjx_run() goes on. Nothing
- * here waits: which threads take seats, and when, is the host's business, and one thread alone gets the step done too.
+ * kjx_run() stops with KJX_PARTED before a step that is worth it. From then on the seats take its pieces, each as a whole: first those of their
+ * own share, the same fraction of every step, which is where what the last step left is likely to lie in their processor's cache; then what is
+ * left of the others'. A seat whose slice is over keeps its piece. When all pieces are done, kjx_run() goes on. Nothing here
+ * waits: which threads take seats, and when, is the host's business, and one thread alone gets the step done too.
  *
  * A step for which fuel might not last is not shared out, so that fuel runs out at the same point for any number of threads.
  */
@@ -15,6 +16,7 @@
 struct kjx_seat {
 	struct kjx_vm vm;
 	struct kjx_part part;
+	u64 next, end;			/* pieces of its share; @next is changed by all */
 	u64 spent;
 	u32 open, zero;
 };
@@ -22,7 +24,6 @@ struct kjx_seat {
 struct kjx_team {
 	const struct kjx_step *step;	/* or NULL */
 	u64 pieces;
-	u64 next;			/* number of the next piece; changed by all */
 	u64 part_bytes, links;		/* of a seat; where in it the links lie */
 	u8 *memory;
 	u32 seats, zero;
@@ -128,9 +129,9 @@ bool kjx_team_is_done(const struct kjx_vm *vm)
 	u32 i;
 
 	for (i = 0; i < team->seats; i++)
-		if (seat_at(team, i)->open)
+		if (seat_at(team, i)->open || seat_at(team, i)->next < seat_at(team, i)->end)
 			return false;
-	return team->next >= team->pieces;
+	return true;
 }
 
 u64 kjx_team_cost(const struct kjx_vm *vm)
@@ -163,10 +164,15 @@ bool kjx_team_step(struct kjx_slice *s, const struct kjx_step *step, enum kjx_st
 	team->pieces = kjx_split_pieces(step->split, team->seats);
 	if (team->pieces < 2)
 		return false;
-	for (i = 0; i < team->seats; i++)	/* handlers in a loop may look at how often it ran */
-		kjx_memcpy(seat_at(team, i)->vm.region, vm->region, sizeof(vm->region));
+	for (i = 0; i < team->seats; i++) {
+		struct kjx_seat *seat = seat_at(team, i);
+
+		seat->next = team->pieces * i / team->seats;
+		seat->end = team->pieces * (i + 1) / team->seats;
+		/* handlers in a loop may look at how often it ran */
+		kjx_memcpy(seat->vm.region, vm->region, sizeof(vm->region));
+	}
 	team->step = step;
-	team->next = 0;
 	return true;
 }
 
@@ -192,6 +198,24 @@ static void open_piece(struct kjx_seat *seat, const struct kjx_team *team, u64 n
 	seat->open = seat->part.from < seat->part.to;
 }
 
+/* number of the next piece for @seat; @pieces: none is left */
+static u64 take(const struct kjx_team *team, u32 seat)
+{
+	u32 i;
+
+	for (i = 0; i < team->seats; i++, seat = seat + 1 == team->seats ? 0 : seat + 1) {
+		struct kjx_seat *whose = seat_at(team, seat);
+
+		if (kjx_load_relaxed(&whose->next) < whose->end) {
+			const u64 piece = kjx_fetch_add(&whose->next, 1);
+
+			if (piece < whose->end)
+				return piece;
+		}
+	}
+	return team->pieces;
+}
+
 enum kjx_status kjx_team_work(struct kjx_vm *vm, u32 number, u64 budget)
 {
 	struct kjx_team *team = vm->team;
@@ -214,7 +238,7 @@ enum kjx_status kjx_team_work(struct kjx_vm *vm, u32 number, u64 budget)
 		s.links_at = kjx_nest_link_at(step->plan);
 	while (status == KJX_OK) {
 		if (!seat->open) {
-			const u64 next = kjx_fetch_add(&team->next, 1);
+			const u64 next = take(team, number);
 
 			if (next >= team->pieces)
 				break;

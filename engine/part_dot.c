@@ -9,6 +9,7 @@
 #include "part.h"
 
 #define DOT_PIECE 393216u	/* multiply-adds: some microseconds */
+#define THIN_PIECE 131072u	/* where one side is read once: memory is what takes time */
 #define MOVE_LHS 64u		/* what it takes to pack an element, in multiply-adds: lhs is turned, from rows that are far apart */
 #define MOVE_RHS 8u
 
@@ -51,8 +52,8 @@ void kjx_dot_split(const struct kjx_image *image, const struct kjx_dot *insn, co
 	u32 n;
 
 	kjx_dot_gemm(&p, image, insn);
-	split->piece = DOT_PIECE;
-	split->fast = 2;
+	split->piece = p.kind == KJX_GEMM_TILE && kjx_min(p.m, p.n) >= 8 ? DOT_PIECE : THIN_PIECE;
+	split->fast = split->piece == DOT_PIECE ? 2 : 0;
 	split->units = split->granule = split->least = split->each = 1;
 	if (p.nb && p.dim[0].n > 1) {
 		split->units = p.dim[0].n;

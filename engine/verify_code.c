@@ -356,6 +356,8 @@ static kjx_noinline enum kjx_status walk(struct kjx_verifier *v, struct tally *u
 	v->facts->part_links = kjx_align_up(w.part, KJX_ALIGNMENT);
 	v->facts->part_bytes = kjx_sat_add(v->facts->part_links, w.part_link);
 	v->facts->part_cost = w.part_cost;
+	if (w.part_cost < units->total / 8)	/* what could be gained is less than what the hand-overs, and caches, lose */
+		v->facts->part_bytes = v->facts->part_links = v->facts->part_cost = 0;
 	v->facts->plan_bytes = w.plan;
 	v->facts->cost = units->total;
 	v->facts->flops = flops->total;

@@ -67,7 +67,7 @@ static u32 share(struct kjx_frame *frame, const struct kjx_run *run)
 	if (threads < 2)
 		return 1;
 	kjx_team_start(frame->vms, &program->facts, frame->team, frame->parts, threads);
-	if (program->facts.part_cost >= WORTH_ROUSING && program->facts.part_cost >= program->facts.cost / 8)
+	if (program->facts.part_cost >= WORTH_ROUSING)
 		kjx_crew_rouse();
 	return threads;
 }
