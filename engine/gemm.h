@@ -24,6 +24,7 @@ enum kjx_gemm_kind {
 /* header of the scratch memory: a tile of out that cannot be stored as vectors, and its column offsets */
 #define KJX_GEMM_SPILL_TILE	2048u
 #define KJX_GEMM_SPILL		(KJX_GEMM_SPILL_TILE + 1024u)
+#define KJX_GEMM_DOTS_COLUMNS	4	/* that KJX_GEMM_DOTS takes at once */
 #define KJX_GEMM_PANEL_ROWS	14u	/* most rows of an lhs panel, any cpu table */
 #define KJX_GEMM_ROW_SUMS	64u	/* bytes: one u32 for each of them */
 

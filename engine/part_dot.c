@@ -64,9 +64,13 @@ void kjx_dot_split(const struct kjx_image *image, const struct kjx_dot *insn, co
 	n = (u32)p.nb + p.nm;
 	by_rows = half_cost(&p, half(p.m, rows), p.n);
 	if (p.nn && p.kind != KJX_GEMM_NARROW) {
-		/* a point of the outermost dim is some columns: as many points as are whole tiles */
+		/*
+		 * A point of the outermost dim is some columns: as many points as are whole tiles. Dot products are added up
+		 * in the same order alone and several at once, but compiled twice, which is seen where two NaNs meet.
+		 */
 		unit = p.n / p.dim[n].n;
-		columns = p.kind == KJX_GEMM_DOTS || !(unit % columns) ? 1 : columns;
+		columns = p.kind == KJX_GEMM_DOTS ? KJX_GEMM_DOTS_COLUMNS : columns;
+		columns = !(unit % columns) ? 1 : columns;
 		by_columns = half_cost(&p, p.m, half(p.dim[n].n, columns) * unit);
 	}
 	if (by_rows == ~0ull && by_columns == ~0ull)

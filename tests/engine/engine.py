@@ -178,7 +178,7 @@ class Program:
         if got:
             raise Refused(status.BY_NUMBER[got].name, f"{text.value.decode()} (instruction {self.facts.failed_at})")
         self.plan_memory = Buffer(self.facts.plan_bytes, 0xA5)
-        table = lib.kjx_cpu_select(3, name.encode())
+        table = lib.kjx_cpu_select(0xffffffff, name.encode())
         assert table, f"no cpu table {name}"
         self.plan = lib.kjx_prepare(self.data.address, c.byref(self.facts), table, self.plan_memory.address)
 
