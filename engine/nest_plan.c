@@ -401,6 +401,7 @@ static void decode_phase(struct decoder *d, struct kjx_phase *phase, u32 uop, u3
 			d->plan->acc[i].value = (u16)value;
 			d->plan->acc[i].log2_size = s->def[value].log2_size;
 			s->def[value].last = KJX_LIVE_OUT;
+			s->def[value].point = 0;	/* folds read all of it */
 		}
 	}
 	if ((d->b->in_while || d->shape.lanes > 1) && phase != &d->plan->combine &&

@@ -32,7 +32,9 @@ def _numbers(rng, dtype, n):
     if row.is_integer and row.bits < 32:
         low = -(1 << row.bits - 1) if row.kind == "int" else 0
         ends = rng.choice([low, low + (1 << row.bits) - 1], n)
-        return np.where(rng.random(n) < 0.3, ends, rng.integers(low, low + (1 << row.bits), n)).astype(row.numpy)
+        x = np.where(rng.random(n) < 0.3, ends, rng.integers(low, low + (1 << row.bits), n))
+        # below a byte the engine wants the sign all through, which ml_dtypes leaves out
+        return x.astype(np.int8).view(row.numpy) if row.sign_is_stored else x.astype(row.numpy)
     if row.is_integer:
         return rng.integers(0, 2**32, n).astype(row.numpy)
     x = rng.integers(-8, 9, n).astype(row.numpy)

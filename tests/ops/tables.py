@@ -97,6 +97,7 @@ class Table(ctypes.Structure):
                 None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint32
             ),
         ),
+        ("runs", ctypes.c_void_p),
         ("iota32", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64)),
         ("iota64", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64)),
         ("quick", ctypes.POINTER(ctypes.c_void_p)),
