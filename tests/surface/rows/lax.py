@@ -10,7 +10,7 @@ ROWS = [
                            ("associative_scan", lambda x: lax.associative_scan(jnp.multiply, x)),
                            ("map", lambda x: lax.map(jnp.sin, x)),
                            ("scan", lambda x: lax.scan(lambda c, r: (c * 0.5 + r, c.sum()), x[0], x)),
-                           ("while", lambda x: lax.while_loop(lambda c: jnp.sum(c) < 100, lambda c: jnp.abs(c) * 2 + 1, x)),
+                           ("while", lambda x: lax.while_loop(lambda s: s[0] < 5, lambda s: (s[0] + 1, jnp.abs(s[1]) * 2 + 1), (0, x))[1]),
                            ("cond", lambda x: lax.cond(x[0, 0] > 0, jnp.sin, jnp.cos, x)),
                            ("approx_max_k", lambda x: lax.approx_max_k(x, 3)),
                            ("dynamic_slice", lambda x: lax.dynamic_slice(x, (1, 5), (2, 3))),

@@ -113,7 +113,7 @@ ROWS = [
             "scatter_mul": lambda x: x.at[:, 1].multiply(x[:, 0]),
             "scatter_sub": lambda x: x.at[1].subtract(x[0]),
             "fori_loop": lambda x: lax.fori_loop(0, 3, lambda i, c: c * 0.5 + i, x),
-            "while_loop": lambda x: lax.while_loop(lambda c: c.sum() < 50, lambda c: jnp.abs(c) + 1, x),
+            "while_loop": lambda x: lax.while_loop(lambda s: s[0] < 7, lambda s: (s[0] + 1, jnp.abs(s[1]) + 1), (0, x))[1],
             "switch": lambda x: lax.switch(2, [jnp.sin, jnp.cos, jnp.tanh], x),
             "switch_by_value": lambda x: lax.switch((x[0, 0] > 0).astype(int) + 1, [jnp.sin, jnp.cos, jnp.tanh], x),
             "optimization_barrier": lax.optimization_barrier,
