@@ -10,7 +10,7 @@ STAMP := $(VENV)/.kjax-installed
 # a Python of the caller's own choice is used as it is; ours is made when absent
 READY := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP),inplace)
 
-.PHONY: help develop venv inplace system demo test exhaustive san fuzz bench module lint clean generated
+.PHONY: help develop venv inplace system demo test exhaustive san fuzz bench module lint clean
 
 help:		## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,14 +43,11 @@ demo: $(READY) system ## train, compile, boot a guest, run in ring 0, compare wi
 	@$(PYTHON) -m kjax guest --setup || echo "no guest here: the demo carries on in this process"
 	$(PYTHON) -m kjax.demo
 
-test: $(READY) system generated ## all tests; guest tests included where QEMU is installed
+test: $(READY) system lint ## all tests; guest tests included where QEMU is installed
 	$(PYTEST) -m "not exhaustive" tests
 
-exhaustive: $(READY) system generated ## what make test runs, and all variants of JAX's surface
+exhaustive: $(READY) system lint ## what make test runs, and all variants of JAX's surface
 	$(PYTEST) tests
-
-generated: $(READY)
-	$(PYTHON) tools/generate.py --check
 
 san: $(READY)	## the engine's tests under the address and undefined-behaviour sanitizers
 	PYTHON=$(abspath $(PYTHON)) tests/engine/sanitized.sh
@@ -64,9 +61,8 @@ bench: $(READY)	## compare with JAX on this machine
 module: $(READY) ## build kjax.ko for the cached guest kernel
 	$(PYTHON) -m kjax guest --setup
 
-lint: $(READY)	## ruff, the import layers, generated files
-	$(PYTHON) -m pip install --quiet "ruff>=0.6"
-	$(PYTHON) -m ruff check src tests tools bench
+lint: $(READY)	## ruff, generated files
+	$(PYTHON) -m ruff check --quiet src tests tools bench
 	$(PYTHON) tools/generate.py --check
 
 clean:		## remove what was built; .venv and the cache of kernels stay

@@ -82,8 +82,8 @@ def from_python(table):
         mine = kjax.jit(fn)
         for got, want in zip(jax.tree_util.tree_leaves(mine(*args)), jax.tree_util.tree_leaves(jitted(*args))):
             np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5)
-        times = [median(f) for f in (lambda: jax.block_until_ready(jitted(*placed)), lambda: mine(*args),
-                                     lambda: engine(*arrays))]
+        times = [median(f) for f in (lambda f=jitted, a=placed: jax.block_until_ready(f(*a)), lambda f=mine, a=args: f(*a),
+                                     lambda f=engine, a=arrays: f(*a))]
         table.add_row(name, *(f"{t:.2f}" for t in times), f"{times[0] / times[1]:.1f}x", f"{times[0] / times[2]:.1f}x")
 
 

@@ -12,11 +12,10 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "models"))
-import zoo  # first: it sets what equinox reads from the environment
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+import zoo  # first: it sets what equinox reads from the environment
 from jax._src import xla_bridge
 from jax._src.interpreters import mlir
 from jaxlib import _jax

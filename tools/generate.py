@@ -50,7 +50,8 @@ def isa_h():
     out += [f"\tX({k.name.upper()}, '{e}', {linalg.DIMS.index(r)}, {linalg.DIMS.index(c)}) \\"
             for k in linalg.KINDS for _, e, r, c in k.operands + k.results] + [""]
     out += [f"#define KJX_STORAGE_{k.upper()} {v}" for k, v in container.STORAGE.items()] + [""]
-    out += [f"#define KJX_{k} {v}ull" if k == "MAX_BYTES" else f"#define KJX_{k} {v}" for k, v in vars(limits).items() if k.startswith("MAX_")]
+    out += [f"#define KJX_{k} {v}ull" if k == "MAX_BYTES" else f"#define KJX_{k} {v}"
+            for k, v in vars(limits).items() if k.startswith("MAX_")]
     out += [f"#define KJX_VERSION_MAJOR {container.VERSION_MAJOR}", f"#define KJX_VERSION_MINOR {container.VERSION_MINOR}",
             f"#define KJX_ALIGNMENT {container.ALIGNMENT}", "#define KJX_NO_ALIAS 0xffffffffu",
             "#define KJX_NO_TENSOR 0xffffffffu", "#define KJX_NO_LANE 0xffffffffu", f"#define KJX_DTYPE_BITS {ops.DTYPE_BITS}", ""]
@@ -117,7 +118,8 @@ def with_tables(path):
     return make
 
 
-FILES = {"engine/gen/isa.h": isa_h, "engine/gen/uops.def": uops_def, **{p: with_tables(p) for p in ("docs/spec/program.md", "docs/spec/isa.md")}}
+FILES = {"engine/gen/isa.h": isa_h, "engine/gen/uops.def": uops_def,
+         **{p: with_tables(p) for p in ("docs/spec/program.md", "docs/spec/isa.md")}}
 
 
 def main():

@@ -47,16 +47,16 @@ def expected(xs, kinds, groups):
     outs = [[] for _ in xs]
     for kind, table in zip(kinds, groups, strict=True):
         results = []
-        for l in range(lanes):
+        for lane in range(lanes):
             if kind == "permute":
-                got = states[table[l]] if table[l] is not None else np.zeros_like(states[l])
+                got = states[table[lane]] if table[lane] is not None else np.zeros_like(states[lane])
                 results.append(got[None])
             else:
-                mine = sorted((place, k) for k, (group, place) in enumerate(table) if group == table[l][0])
+                mine = sorted((place, k) for k, (group, place) in enumerate(table) if group == table[lane][0])
                 results.append(np.stack([states[k] for _, k in mine]))
-        for l in range(lanes):
-            outs[l].append(results[l])
-            states[l] = 3 * results[l][-1] + 1
+        for lane in range(lanes):
+            outs[lane].append(results[lane])
+            states[lane] = 3 * results[lane][-1] + 1
     return outs
 
 

@@ -160,25 +160,25 @@ def test_a_large_dynamic_slice(budget):
 def test_updates_of_one_element_add_up():
     """Equal indices: every update counts, in order."""
     b = Builder()
-    x, u, i = b.input("f64", (4,)), b.input("f64", (1000,)), b.input("u8", (1000,))
-    out = b.output("f64", (4,), alias=0)
+    b.input("f64", (4,))
+    u, i, out = b.input("f64", (1000,)), b.input("u8", (1000,)), b.output("f64", (4,), alias=0)
     b.emit(p.Gather((1000,), 1, p.Operand(out, 0, (0,)), p.Operand(u, 0, (1,)), (p.Index(i, 0, 3, 1, (1,)),),
                     "skip", True, (p.Uop("add", "f64", 0, 0, 1),), 2))
     rng = np.random.default_rng(1)
-    U, I = rng.standard_normal(1000), rng.integers(0, 6, 1000).astype(np.uint8)  # 4 and 5 are out of range
+    values, places = rng.standard_normal(1000), rng.integers(0, 6, 1000).astype(np.uint8)  # 4 and 5 are out of range
     want = np.ones(4)
-    for k, v in zip(I, U, strict=True):
+    for k, v in zip(places, values, strict=True):
         if k < 4:
             want[k] += v
-    np.testing.assert_array_equal(Program(b.image).run(np.ones(4), U, I)[0], want)
+    np.testing.assert_array_equal(Program(b.image).run(np.ones(4), values, places)[0], want)
 
 
 def test_complex_elements():
     b = Builder()
     x, i, out = b.input("c128", (9,)), b.input("i64", (5,)), b.output("c128", (5,))
     b.emit(p.Gather((5,), 1, p.Operand(x, 8, (0,)), p.Operand(out, 0, (1,)), (p.Index(i, 4, 8, -1, (-1,)),)))
-    X, I = np.arange(9) * (1 + 2j), np.int64([0, 3, 8, 20, -20])
-    np.testing.assert_array_equal(Program(b.image).run(X, I)[0], X[8 - np.clip(I[::-1], 0, 8)])
+    values, places = np.arange(9) * (1 + 2j), np.int64([0, 3, 8, 20, -20])
+    np.testing.assert_array_equal(Program(b.image).run(values, places)[0], values[8 - np.clip(places[::-1], 0, 8)])
 
 
 UPDATES = [(op, dtype) for op in ("add", "mul", "max", "min", "and", "or", "xor") for dtype in ops.BY_NAME[op].dtypes
@@ -197,7 +197,7 @@ def test_updates_of_elements(op, dtype):
         draw = lambda k: rng.random(k) < 0.5  # noqa: E731
     else:
         draw = lambda k: rng.integers(0, 256, (k, np.dtype(numpy).itemsize), np.uint8).view(numpy)[:, 0]  # noqa: E731
-    X, U, I = draw(size), draw(2 * n), rng.integers(-3, size + 3, n).astype(np.int32)
+    old, new, places = draw(size), draw(2 * n), rng.integers(-3, size + 3, n).astype(np.int32)
 
     def run(cpu, body, registers):
         b = Builder()
@@ -206,7 +206,7 @@ def test_updates_of_elements(op, dtype):
         out = b.output(dtype, (size,), alias=0)
         b.emit(p.Gather((n,), 1, p.Operand(out, 0, (0,)), p.Operand(u, 0, (2,)), (p.Index(i, 0, size - 1, 1, (1,)),),
                         "skip", True, body, registers))
-        return Program(b.image, cpu).run(X, U, I)[0]
+        return Program(b.image, cpu).run(old, new, places)[0]
 
     code = p.Uop(op, dtype, 0, 1, 0)
     for cpu in ("scalar",) if SANITIZE else tables.usable():

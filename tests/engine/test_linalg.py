@@ -478,7 +478,8 @@ def test_singular_vectors_have_the_signs_of_lapack(dtype, shape, flags):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("f, g, h", [(1, 0, 2), (0, 1, 0), (1, 1e-30, 1), (1e-8, 1, 1e-8), (1e-30, 1, 1e-30), (0, 0, 0), (-3, 4, 5), (1, 1, 1)])
+@pytest.mark.parametrize("f, g, h", [(1, 0, 2), (0, 1, 0), (1, 1e-30, 1), (1e-8, 1, 1e-8), (1e-30, 1, 1e-30), (0, 0, 0), (-3, 4, 5),
+                                     (1, 1, 1)])
 def test_singular_values_of_two_by_two(dtype, f, g, h):
     a = np.array([[f, g], [0, h]], dtypes.BY_NAME[dtype].numpy)
     check_svd(a, dtype, ())

@@ -187,8 +187,8 @@ def test_a_case_in_a_loop_in_a_case():
 def test_wide_nests_in_a_loop():
     """A vector state that is updated in place, with a splat that changes in every iteration."""
     b = Builder()
-    x, n = b.input("f32", (300,)), b.input("i32", ())
-    y = b.output("f32", (300,), alias=0)
+    b.input("f32", (300,))
+    n, y = b.input("i32", ()), b.output("f32", (300,), alias=0)
     loop = Counter(b, n)
     with loop as i:
         b.emit(p.Nest((300,), (p.Operand(y, 0, (1,)), p.Operand(i, 0, (0,))),

@@ -94,6 +94,6 @@ def test_fuel_ends_at_the_same_place_however_sliced():
     for budget in (1, 100, ALL):
         count = []
         lane = Lane(program, [np.zeros(5)], 0, None, 1000)
-        assert finish(lane, budget, lambda *_: count.append(1)) == "out_of_fuel"
+        assert finish(lane, budget, lambda *_, count=count: count.append(1)) == "out_of_fuel"
         ends.add((len(count), lane.vm.used))
     assert len({n for n, _ in ends}) == 1

@@ -53,7 +53,8 @@ def inside():
     def run(source, *wrapper):
         return port.spawn(
             "/host/bin/busybox", "chroot", "/host", *wrapper, "/usr/bin/env", f"PYTHONPATH={SOURCE}:{Path(__file__).parent}",
-            "PYTHONDONTWRITEBYTECODE=1", f"MESONPY_EDITABLE_SKIP={BUILDS}", f"PATH={os.environ['PATH']}", sys.executable, "-c", HANDED + source, timeout=300)
+            "PYTHONDONTWRITEBYTECODE=1", f"MESONPY_EDITABLE_SKIP={BUILDS}", f"PATH={os.environ['PATH']}",
+            sys.executable, "-c", HANDED + source, timeout=300)
 
     yield run
     guest.stop()

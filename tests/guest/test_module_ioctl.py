@@ -188,7 +188,8 @@ def test_load_and_info(device):
     assert device.call(fd, uapi.INFO, info) == errno.EINVAL and info.status == BAD_CALL
 
 
-@pytest.mark.parametrize("fields", [{"flags": 2}, {"trace_bytes": (1 << 20) + 1}, {"reserved0": 1}, {"cpu": 4}, {"cpu": 3}, {"runs": 1 << 20}, {"image": 8}])
+@pytest.mark.parametrize("fields", [{"flags": 2}, {"trace_bytes": (1 << 20) + 1}, {"reserved0": 1}, {"cpu": 4}, {"cpu": 3},
+                                    {"runs": 1 << 20}, {"image": 8}])
 def test_load_refuses_requests(device, fields):
     if fields == {"cpu": 3} and device.query().cpus >> 3 & 1:
         pytest.skip("this guest has AVX-512")

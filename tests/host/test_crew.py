@@ -42,7 +42,8 @@ def convolution(x, w):
 
 PROGRAMS = {
     "net": (net, (f32(96, 200), f32(200, 130), f32(300, 96))),
-    "net_grad": (jax.grad(lambda w, v, x: sum(jnp.sum(r * r) for r in net(w, v, x)[:1]), (0, 1)), (f32(96, 200), f32(200, 130), f32(300, 96))),
+    "net_grad": (jax.grad(lambda w, v, x: sum(jnp.sum(r * r) for r in net(w, v, x)[:1]), (0, 1)),
+                 (f32(96, 200), f32(200, 130), f32(300, 96))),
     "loop": (loop, (f32(120, 120) / 10, f32(200, 120))),
     "convolution": (convolution, (f32(4, 30, 33, 5), f32(3, 3, 5, 24))),
     "convolution_grad": (jax.grad(lambda x, w: jnp.sum(convolution(x, w)[0] ** 2), (0, 1)), (f32(4, 30, 33, 5), f32(3, 3, 5, 24))),

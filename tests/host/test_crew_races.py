@@ -48,7 +48,8 @@ def test_no_races(stress, tmp_path):
         "map": (lambda x, y: jnp.exp(x) * y, (f32(9000), f32(9000))),
         "net": (lambda x, w: jax.nn.softmax(x @ w), (f32(60, 30), f32(30, 70))),
         "loop": (lambda x: jax.lax.fori_loop(0, 4, lambda i, c: jnp.tanh(c @ x), x), (f32(30, 30),)),
-        "rest": (lambda x: (jnp.sort(x, 0), jnp.cumsum(x, 1), x.sum(1), jnp.linalg.cholesky(jnp.eye(5) + 0 * x[:30, :25].reshape(30, 5, 5))),
+        "rest": (lambda x: (jnp.sort(x, 0), jnp.cumsum(x, 1), x.sum(1),
+                            jnp.linalg.cholesky(jnp.eye(5) + 0 * x[:30, :25].reshape(30, 5, 5))),
                  (f32(40, 50),)),
     }
     paths = []

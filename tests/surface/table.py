@@ -1,8 +1,8 @@
 """What a row of JAX's surface is; ``rows/`` has them, a file a family.
 
 A row has the function, the kinds of its arguments, and what else is tried on it (``grad``, ``vmap``). An argument kind
-is "x" (any real), "p" (positive), "u" (inside (-1, 1)), "i" (int32), "n" (non-negative int32), "b" (bool), "c" (complex), "m" (square matrix),
-"s" (symmetric positive definite), "k" (random key), optionally with a shape: "x:4,5".
+is "x" (any real), "p" (positive), "u" (inside (-1, 1)), "i" (int32), "n" (non-negative int32), "b" (bool), "c" (complex),
+"m" (square matrix), "s" (symmetric positive definite), "k" (random key), optionally with a shape: "x:4,5".
 
 A row is also tried at other extents than these and in other dtypes, those that JAX takes (cases.py); what it is not
 tried at though JAX takes it, and why, is its ``untried``.

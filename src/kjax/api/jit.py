@@ -18,8 +18,8 @@ def jit(fun=None, /, *, static_argnums=None, static_argnames=None, donate_argnum
     The function is traced by JAX once for each tree, shapes and dtypes of arguments (and value of static ones). Donated arguments
     that are NumPy arrays are updated in place where a result takes their place: afterwards they hold that result. ``environment``:
     "embedded" (default), "device" or "guest"; ``deadline``: seconds for each call; ``threads``: that a call may use, the caller's
-    included (default 1, no thread is started unasked; results are the same bits for any number). ``keep_unused`` and ``inline`` are accepted for
-    JAX's sake and change nothing. Results are NumPy arrays.
+    included (default 1, no thread is started unasked; results are the same bits for any number). ``keep_unused`` and ``inline``
+    are accepted for JAX's sake and change nothing. Results are NumPy arrays.
     """
     if fun is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,

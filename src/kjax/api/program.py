@@ -81,7 +81,10 @@ class Program:
         return [s.join([lane[k] for lane in results]) if s else results[0][k] for k, s in enumerate(outs)]
 
     def __call__(self, *args, environment=None, deadline=None, fuel=None, threads=None, **kwargs):
-        """Run once. ``deadline``: seconds; ``fuel``: work units; ``threads``: see ``load``. Raises TypeError, DeadlineError, DeviceError."""
+        """Run once. ``deadline``: seconds; ``fuel``: work units; ``threads``: see ``load``.
+
+        Raises TypeError, DeadlineError, DeviceError.
+        """
         arrays = self.signature.flatten(args, kwargs)
         return self.signature.unflatten(
             self.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel, threads=threads))

@@ -141,8 +141,8 @@ def _trace(r, _):
     return p.Trace(_TRACES[kind], site, values[:n_inputs], values[n_inputs:], source)
 
 
-_DECODERS = {"nest": _nest, "dot": _dot, "gather": _gather, "scatter": lambda r, b: _gather(r, b, True), "sort": _sort, "scan": _scan, "trace": _trace,
-             "linalg": _linalg,
+_DECODERS = {"nest": _nest, "dot": _dot, "gather": _gather, "scatter": lambda r, b: _gather(r, b, True), "sort": _sort, "scan": _scan,
+             "trace": _trace, "linalg": _linalg,
              "while": _while, "do": _do, "case": _case, "branch": lambda r, b: p.Branch(), "end": lambda r, b: p.End()}
 
 

@@ -272,6 +272,6 @@ def scan(self, op):
 
 
 HANDLERS = {
-    "bitcast_convert": bitcast_convert, "pad": pad, "concatenate": concatenate, "gather": gather, "scatter": scatter, "dynamic_slice": dynamic_slice,
-    "dynamic_update_slice": dynamic_update_slice, "sort": sort, "scan": scan,
+    "bitcast_convert": bitcast_convert, "pad": pad, "concatenate": concatenate, "gather": gather, "scatter": scatter,
+    "dynamic_slice": dynamic_slice, "dynamic_update_slice": dynamic_update_slice, "sort": sort, "scan": scan,
 }

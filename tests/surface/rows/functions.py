@@ -206,7 +206,8 @@ ROWS = [
             "sem": stats.sem,
             "mode": lambda x: stats.mode(jnp.round(x))[0],
             "dirichlet": lambda x: stats.dirichlet.logpdf(x[0] / x[0].sum(), x[1]),
-            "multinomial": lambda x: stats.multinomial.logpmf(jnp.arange(x.shape[1]) % 3, (jnp.arange(x.shape[1]) % 3).sum(), x[0] / x[0].sum()),
+            "multinomial": lambda x: stats.multinomial.logpmf(jnp.arange(x.shape[1]) % 3, (jnp.arange(x.shape[1]) % 3).sum(),
+                                                              x[0] / x[0].sum()),
             "multivariate_normal": lambda x: stats.multivariate_normal.logpdf(
                 x[0], x[1], jnp.eye(x.shape[1], dtype=x.dtype) * 2
             ),

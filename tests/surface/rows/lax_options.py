@@ -135,7 +135,8 @@ ROWS = [
                                                 axis=0, keepdims=True),
         "top_k_axis": lambda x: lax.top_k(x, 2, axis=0),
         "reduce_custom": lambda x: lax.reduce(x / 8, jnp.array(0, (x / 8).dtype), lambda a, b: a + b + a * b, (1,)),
-        "reduce_of_maps": lambda x: lax.reduce((x * 0 + 1, x), (jnp.array(1, x.dtype), jnp.array(0, x.dtype)), then, (1,))}, grad=False, tolerance=1e-4),
+        "reduce_of_maps": lambda x: lax.reduce((x * 0 + 1, x), (jnp.array(1, x.dtype), jnp.array(0, x.dtype)), then, (1,))},
+          grad=False, tolerance=1e-4),
     *rows("lax", "x:9,8", {
         "reduce_pairs": lambda x: lax.reduce((x, lax.broadcasted_iota(jnp.int32, x.shape, 1)), (x[0, 0] * 0 - 9, jnp.int32(99)),
                                              largest, (1,))}, grad=False, vmap=False),

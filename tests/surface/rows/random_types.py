@@ -17,7 +17,8 @@ ROWS = [
                           for name in ("uniform", "normal", "exponential", "laplace", "logistic", "gumbel", "cauchy")
                           for t in _HALVES}, grad=False, tolerance=1e-2),
     *rows("random", "k", {f"bits_{t}": lambda k, t=t: random.bits(k, (5, 13), t) for t in ("uint8", "uint16")}, grad=False),
-    *rows("random", "k", {f"randint_{t}": lambda k, t=t: random.randint(k, (5, 13), 3, 100, t) for t in ("int8", "uint8", "int16", "uint16", "uint32")}, grad=False),
+    *rows("random", "k", {f"randint_{t}": lambda k, t=t: random.randint(k, (5, 13), 3, 100, t)
+                          for t in ("int8", "uint8", "int16", "uint16", "uint32")}, grad=False),
     *rows("random", "k", {
         "randint_whole_range": lambda k: random.randint(k, (70,), -128, 128, jnp.int8),
         "permutation_rows": lambda k: random.permutation(k, jnp.arange(70).reshape(14, 5), axis=0),
@@ -44,5 +45,6 @@ ROWS = [
                           "variance_scaling": nn.initializers.variance_scaling(2.0, "fan_avg", "truncated_normal")}.items()},
           grad=False, vmap=False, tolerance=1e-4),
     *rows("nn", "k", {"initializers.orthogonal": lambda k: gram(nn.initializers.orthogonal()(k, (6, 10))),
-                      "initializers.delta_orthogonal": lambda k: gram(nn.initializers.delta_orthogonal()(k, (3, 5, 5))[1])}, grad=False, vmap=False, tolerance=1e-4),
+                      "initializers.delta_orthogonal": lambda k: gram(nn.initializers.delta_orthogonal()(k, (3, 5, 5))[1])},
+          grad=False, vmap=False, tolerance=1e-4),
 ]

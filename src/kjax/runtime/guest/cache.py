@@ -51,5 +51,5 @@ def build(relative, make):
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
     except PermissionError as e:
-        raise DeviceError(f"the cache {root()} cannot be written ({e.strerror}); set KJAX_CACHE to a folder of yours")
+        raise DeviceError(f"the cache {root()} cannot be written ({e.strerror}); set KJAX_CACHE to a folder of yours") from e
     return final
