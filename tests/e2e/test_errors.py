@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 import kjax
 
@@ -87,6 +88,11 @@ def test_an_unsupported_operation_names_itself_and_its_line():
     with pytest.raises(kjax.UnsupportedOpError, match=r"unheard_of at .*test_errors.py:\d+") as caught:
         kjax.compile(lambda x: unheard_of.bind(x @ x.T), X)
     assert isinstance(caught.value, NotImplementedError)
+
+
+def test_a_choice_by_platform_without_one_for_the_cpu_is_refused():
+    with pytest.raises(kjax.UnsupportedOpError, match=r"platform_index at .*test_errors.py:\d+.*neither"):
+        kjax.jit(lambda x: lax.platform_dependent(x, cuda=jnp.sin, tpu=jnp.cos))(1.0)
 
 
 def test_stablehlo_that_is_none():

@@ -26,6 +26,8 @@ CASES = {
     "optimization_barrier": (lambda x: lax.optimization_barrier((x, x + 1)), (X,)),
     "platform_dependent": (lambda x: lax.platform_dependent(x, cpu=lambda x: x + 1, default=lambda x: x + 1), (X,)),
     "platform_dependent, default": (lambda x: lax.platform_dependent(x, tpu=lambda x: x + 2, default=lambda x: x + 1), (X,)),
+    "platform_dependent, no default": (
+        lambda x: lax.platform_dependent(x, cpu=lambda x: jnp.linalg.svd(x, compute_uv=False), tpu=lambda x: x[0]), (X,)),
     "composite": (lambda x: lax.composite(lambda x, k: jnp.sin(x) * k, name="my.op")(x, k=np.float32(3)), (X,)),
     "composite in a loop": (
         lambda x: lax.fori_loop(0, 3, lambda i, c: lax.composite(lambda y: y * 2 + 1, name="my.step", version=2)(c), x), (X,)),

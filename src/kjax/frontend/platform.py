@@ -12,6 +12,7 @@ from kjax.frontend import effects
 
 PLATFORM = "kjax"
 _EXPORTED = re.compile(r"was exported for platforms '\('(\w+)'")
+_NO_BRANCH = "rule for primitive 'platform_index("
 _NO_RULE = re.compile(r"rule for primitive '?([\w.]+)'? not found")
 
 
@@ -28,12 +29,23 @@ def lower(traced):
             raise
         return traced.lower(lowering_platforms=(match[1],))  # it calls an exported function: as that was lowered
     except NotImplementedError as error:
+        if _NO_BRANCH in str(error):
+            return _lower_as_on_cpu(traced)
         match = _NO_RULE.search(str(error))
         if not match:  # an option that JAX has no lowering for, on the CPU or anywhere
             raise UnsupportedOpError(f"JAX cannot lower this function: {error}") from error
         where = _where(traced, match[1].__eq__)
         raise UnsupportedOpError(f"{match[1]}{where}: JAX has no rule that writes this primitive as StableHLO operations. "
                                  "Use another algorithm, or compute it outside of the program.") from error
+
+
+def _lower_as_on_cpu(traced):
+    """Lower a function with ``lax.platform_dependent`` that has branches for platforms by name, and none for all others."""
+    try:
+        return traced.lower(lowering_platforms=("cpu",))
+    except NotImplementedError as error:
+        raise UnsupportedOpError(f"platform_index{_where(traced, 'platform_index'.__eq__)}: lax.platform_dependent has neither a "
+                                 "branch for cpu nor a default. Give it one of the two.") from error
 
 
 def _where(traced, wanted):
