@@ -4,6 +4,7 @@ import gc
 import json
 from contextlib import contextmanager
 
+from kjax.api.extended import split
 from kjax.api.family import Family
 from kjax.api.program import Program
 from kjax.api.signature import Leaf, Signature
@@ -100,7 +101,8 @@ def _signatures(jax, lowered):
     from kjax.isa import dtypes
 
     def leaf(path, info):
-        return Leaf(path, tuple(info.shape), dtypes.BY_NUMPY[jax.numpy.dtype(info.dtype)].name)
+        shape, dtype, extended = split(jax, info)
+        return Leaf(path, shape, dtypes.BY_NUMPY[dtype].name, extended)
 
     paths = ["args" + p[3:] if p.startswith("[0]") else "kwargs" + p[3:] for p in trees.jax_paths(lowered.args_info)]
     inputs = tuple(leaf(p, i) for p, i in zip(paths, flat))

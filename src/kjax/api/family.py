@@ -55,14 +55,14 @@ class Family:
         from jax._src import core
 
         shapes = (core.evaluate_shape(aval.shape, tuple(sizes), *sizes.values()) for aval in self.exported.in_avals)
-        return self._member(tuple((tuple(map(int, shape)), str(aval.dtype))
+        return self._member(tuple((tuple(map(int, shape)), _dtype(aval))
                                   for shape, aval in zip(shapes, self.exported.in_avals)))
 
     def of_types(self, types):
         """The ``Program`` for a flat list of ``jax.ShapeDtypeStruct``, in the order of the flattened arguments."""
         if len(types) != len(self.exported.in_avals):
             raise TypeError(f"the artifact takes {len(self.exported.in_avals)} arrays, got {len(types)} types")
-        return self._member(tuple((tuple(t.shape), str(t.dtype)) for t in types))
+        return self._member(tuple((tuple(t.shape), _dtype(t)) for t in types))
 
     @property
     def members(self):
@@ -73,12 +73,10 @@ class Family:
 
     @staticmethod
     def _type(x, aval):
-        import jax
-
         if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic):
-            return (), str(aval.dtype)  # a Python number takes the type that it meets, if the call allows that
+            return (), _dtype(aval)  # a Python number takes the type that it meets, if the call allows that
         x = x if hasattr(x, "dtype") else np.asarray(x)
-        return tuple(x.shape), str(jax.dtypes.canonicalize_dtype(x.dtype))
+        return tuple(x.shape), _dtype(x)
 
     def _member(self, key):
         with self._lock:
@@ -109,3 +107,12 @@ class Family:
     def __repr__(self):
         ins = ", ".join(f"{a.dtype.name}[{','.join(map(str, a.shape))}]" for a in self.exported.in_avals)
         return f"<kjax.Family {self.name}({ins}), {len(self.members)} of at most {self.maxsize} programs>"
+
+
+def _dtype(x):
+    """Name of the type that JAX gives to the elements of ``x``; random keys have no name that says it all, but the dtype."""
+    import jax
+
+    if jax.dtypes.issubdtype(x.dtype, jax.dtypes.extended):
+        return x.dtype
+    return str(jax.dtypes.canonicalize_dtype(x.dtype))

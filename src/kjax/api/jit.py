@@ -16,10 +16,10 @@ def jit(fun=None, /, *, static_argnums=None, static_argnames=None, donate_argnum
     """``jax.jit`` on the kjax engine, with its keywords; also a decorator.
 
     The function is traced by JAX once for each tree, shapes and dtypes of arguments (and value of static ones). Donated arguments
-    that are NumPy arrays are updated in place where a result takes their place: afterwards they hold that result. ``environment``:
-    "embedded" (default), "device" or "guest"; ``deadline``: seconds for each call; ``threads``: that a call may use, the caller's
-    included (default 1, no thread is started unasked; results are the same bits for any number). ``keep_unused`` and ``inline``
-    are accepted for JAX's sake and change nothing. Results are NumPy arrays.
+    that are NumPy arrays are updated in place where a result takes their place: afterwards they hold that result; a ``jax.Array``
+    stays as it is. ``environment``: "embedded" (default), "device" or "guest"; ``deadline``: seconds for each call; ``threads``: that
+    a call may use, the caller's included (default 1, no thread is started unasked; results are the same bits for any number).
+    ``keep_unused`` and ``inline`` are accepted for JAX's sake and change nothing. Results are NumPy arrays; random keys are JAX's.
     """
     if fun is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,
@@ -113,8 +113,12 @@ class Jitted(_engine.Dispatch):
         program, leaves = self._find(args, kwargs)
         signature = program.signature
         arrays = [signature.convert(x, leaf) for x, leaf in zip(leaves, signature.inputs)]
-        out = program.run_flat(arrays, environment=self.environment, deadline=self.deadline, threads=self.threads,
-                               in_place=bool(self.donated_numbers or self.donated_names))
+        donates = bool(self.donated_numbers or self.donated_names)
+        if donates:  # what NumPy cannot write, a jax.Array or random keys, is copied: its memory is not the caller's to lose
+            for k in program.donated:
+                if not (isinstance(leaves[k], np.ndarray) or arrays[k].flags.writeable):
+                    arrays[k] = arrays[k].copy()
+        out = program.run_flat(arrays, environment=self.environment, deadline=self.deadline, threads=self.threads, in_place=donates)
         if len(self._programs) > known and not kwargs:
             self._learn(program, args, leaves)
         return signature.unflatten(out)
@@ -126,8 +130,9 @@ class Jitted(_engine.Dispatch):
         local = self.environment in (None, "embedded") and self.deadline is None and program.lanes == 1
         if not (plain and local) or signature.in_spec is None or signature.out_spec is None:
             return
-        if any(dtypes.BY_NAME[leaf.dtype].sign_is_stored for leaf in signature.inputs):
-            return  # their bytes are not what the engine takes
+        if any(dtypes.BY_NAME[leaf.dtype].sign_is_stored for leaf in signature.inputs) or any(
+                leaf.extended for leaf in signature.inputs + signature.outputs):
+            return  # their bytes are not what the engine takes and gives
         weak = [type(x) if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic) else None
                 for x in leaves]
         found = []

@@ -99,6 +99,11 @@ class Program:
         return self._facts["lanes"]
 
     @property
+    def donated(self):
+        """Positions of the arguments whose memory results take."""
+        return tuple(a.alias for a in self._outline.outputs if a.alias is not None)
+
+    @property
     def stablehlo(self):
         """The portable StableHLO artifact that travels with the program (bytes; empty if it was left out)."""
         return self._outline.stablehlo

@@ -13,18 +13,23 @@ _NARROWED = {"i64": "i32", "u64": "u32", "f64": "f32", "c128": "c64"}
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array argument or result: its path in the call (``x['w']``), shape, element type's name."""
+    """One array argument or result: its path in the call (``x['w']``), shape, element type's name.
+
+    ``extended``: None, or what callers have in its place (see ``extended.py``).
+    """
 
     path: str
     shape: tuple
     dtype: str
+    extended: object = None
 
     @property
     def numpy(self):
         return dtypes.BY_NAME[self.dtype].numpy
 
     def __str__(self):
-        return f"{np.dtype(self.numpy).name}[{','.join(map(str, self.shape))}]"
+        name, shape = (self.extended.name, self.extended.shape) if self.extended else (np.dtype(self.numpy).name, self.shape)
+        return f"{name}[{','.join(map(str, shape))}]"
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,11 @@ class Signature:
             f"{len(want)} arrays {_short(want)}, called with {len(got)} {_short(got)}.")
 
     def convert(self, x, leaf):
+        if leaf.extended is not None:
+            array = leaf.extended.words(x)
+            if array is None:
+                raise self.wrong(leaf, _described(x))
+            return np.require(array, requirements=["C", "A"])
         array = x if isinstance(x, np.ndarray) else None
         if array is None:
             if isinstance(x, (bool, int, float, complex)):
@@ -111,6 +121,8 @@ class Signature:
 
     def unflatten(self, arrays):
         """The result tree of a call."""
+        if any(leaf.extended for leaf in self.outputs):
+            arrays = [leaf.extended.wrapped(a) if leaf.extended else a for a, leaf in zip(arrays, self.outputs, strict=True)]
         if self.out_spec is not None:
             return trees.unflatten(self.out_spec["spec"], iter(arrays))
         if self.out_tree is not None:
@@ -124,6 +136,13 @@ def _signed(array, bits):
     """Integers below a byte with their sign in all of it, as the engine has them: ml_dtypes looks at the low bits only."""
     low = np.ascontiguousarray(array).view(np.int8) << (8 - bits)
     return (low >> (8 - bits)).view(array.dtype).reshape(array.shape)
+
+
+def _described(x):
+    """An argument of any kind, for messages: dtype and shape, or the Python type."""
+    if not hasattr(x, "dtype"):
+        return type(x).__name__
+    return f"{'float0' if getattr(x.dtype, 'names', None) else x.dtype}[{','.join(map(str, x.shape))}]"
 
 
 def _short(paths):
