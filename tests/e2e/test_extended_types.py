@@ -1,4 +1,4 @@
-"""Arguments and results of types that NumPy does not have: typed random keys, and float0; and donated arrays of JAX's."""
+"""Arguments and results that NumPy does not have: typed random keys, float0, refs; and donated arrays of JAX's."""
 
 import jax
 import jax.numpy as jnp
@@ -83,3 +83,50 @@ def test_donated_arrays_of_jax_are_left_alone():
         np.testing.assert_array_equal(got, first + 1)
     np.testing.assert_array_equal(x, np.arange(5.0))
     np.testing.assert_array_equal(start, got)  # NumPy's are updated in place
+
+
+def test_refs_hold_what_the_function_left_in_them():
+    count = jax.new_ref(jnp.zeros((), jnp.int32))
+
+    def step(state, x):
+        """State is updated, and a ref that is no argument."""
+        state["sum"][...] += x
+        state["sum"][0] *= 2
+        count[...] += 1
+        return state["scale"] * state["sum"][...]
+
+    got, want = ({"sum": jax.new_ref(jnp.ones(3)), "scale": np.float32(2)} for _ in range(2))
+    jitted = kjax.jit(step)
+    for k in range(3):
+        np.testing.assert_array_equal(jitted(got, np.float32(k)), step(want, np.float32(k)))
+        np.testing.assert_array_equal(got["sum"][...], want["sum"][...])
+    assert count[...] == 6
+    program = kjax.compile(step, got, np.float32(1))
+    assert [str(leaf) for leaf in program.signature.inputs][1:] == ["Ref{float32}[3]", "float32[]", "Ref{int32}[]"]
+    np.testing.assert_array_equal(program(got, np.float32(1)), step(want, np.float32(1)))
+    np.testing.assert_array_equal(got["sum"][...], want["sum"][...])
+
+
+def test_a_ref_holds_keys():
+    def draw_next(state):
+        state[...], key = jax.random.split(state[...])
+        return draw(key)
+
+    got, want = jax.new_ref(KEY), jax.new_ref(KEY)
+    for _ in range(2):
+        np.testing.assert_allclose(kjax.jit(draw_next)(got), draw_next(want), rtol=1e-5)
+
+
+def test_a_ref_is_neither_an_array_nor_there_twice():
+    def copy(a, b):
+        a[...] = b[...]
+
+    first, second = jax.new_ref(jnp.zeros(3)), jax.new_ref(jnp.ones(3))
+    program = kjax.compile(copy, first, second)
+    assert program(first, second) is None and first[...].sum() == 3
+    with pytest.raises(ValueError, match="twice"):
+        program(first, first)
+    with pytest.raises(TypeError, match=r"args\[1\]' compiled with Ref{float32}\[3\] and called with float32\[3\]"):
+        program(first, np.ones(3, np.float32))
+    plain = kjax.jit(lambda a: a[0])
+    assert plain(np.arange(3)[1:]) == 1 and plain(jax.new_ref(jnp.full(2, 7))) == 7  # two programs

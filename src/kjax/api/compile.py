@@ -4,7 +4,7 @@ import gc
 import json
 from contextlib import contextmanager
 
-from kjax.api.extended import split
+from kjax.api.extended import held, split
 from kjax.api.family import Family
 from kjax.api.program import Program
 from kjax.api.signature import Leaf, Signature
@@ -96,18 +96,22 @@ def _compile_function(fn, args, kwargs, options, strip):
 
 def _signatures(jax, lowered):
     """(META record, Signature) of a lowered function."""
-    flat, in_tree = jax.tree_util.tree_flatten(lowered.args_info)
-    out, out_tree = jax.tree_util.tree_flatten(lowered.out_info)
+    from kjax.frontend import platform
     from kjax.isa import dtypes
 
-    def leaf(path, info):
-        shape, dtype, extended = split(jax, info)
+    flat, in_tree = jax.tree_util.tree_flatten(lowered.args_info)
+    out, updates, captured = platform.results_of(lowered)
+    refs = {argument for _, argument in updates}
+
+    def leaf(path, info, describe):
+        shape, dtype, extended = describe(jax, info)
         return Leaf(path, shape, dtypes.BY_NUMPY[dtype].name, extended)
 
     paths = ["args" + p[3:] if p.startswith("[0]") else "kwargs" + p[3:] for p in trees.jax_paths(lowered.args_info)]
-    inputs = tuple(leaf(p, i) for p, i in zip(paths, flat))
-    outputs = tuple(leaf(f"[{k}]", o) for k, o in enumerate(out))
+    paths += [f"ref {k} of the function" for k in range(len(captured))]
+    inputs = tuple(leaf(p, i, held if k in refs else split) for k, (p, i) in enumerate(zip(paths, [*flat, *captured])))
+    outputs = tuple(leaf(f"[{k}]", o, split) for k, o in enumerate(out))
     in_spec, out_spec = trees.jax_structure(lowered.in_tree), trees.jax_structure(lowered.out_tree)
     signature = Signature(inputs, outputs, in_spec and in_spec["spec"], out_spec, bool(jax.config.jax_enable_x64),
-                          lowered.in_tree, lowered.out_tree)
-    return (signature.to_meta() if in_spec and out_spec else None), signature
+                          lowered.in_tree, lowered.out_tree, updates, captured)
+    return (signature.to_meta() if in_spec and out_spec and not updates else None), signature

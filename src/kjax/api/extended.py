@@ -1,7 +1,7 @@
-"""Element types that only JAX has, as arguments and results: typed random keys, and float0, the type of what has no tangent.
+"""What only JAX has, as arguments and results: typed random keys, float0 (the type of what has no tangent), and refs.
 
-In a program a key is its words, which are the last dims of the array, and a float0 is an i1 that nobody reads. A call
-takes and gives what JAX does; a program read from a file knows arrays only, there keys are their words.
+In a program a key is its words, which are the last dims of the array, a float0 is an i1 that nobody reads, and a ref is an
+argument and a further result. A call takes and gives what JAX does; a program read from a file knows arrays only.
 """
 
 from dataclasses import dataclass
@@ -46,6 +46,29 @@ class Float0:
         import jax
 
         return np.zeros(array.shape, jax.dtypes.float0)
+
+
+@dataclass(frozen=True)
+class Held:
+    """An argument that is a ``jax.Ref``. ``inner``: None, or what it holds instead of arrays that NumPy knows."""
+
+    name: str
+    shape: tuple
+    inner: object = None
+
+    def words(self, x):
+        import jax
+
+        if not isinstance(x, jax.Ref) or (f"Ref{{{x.dtype}}}", x.shape) != (self.name, self.shape):
+            return None
+        value = x[...]
+        return self.inner.words(value) if self.inner else np.asarray(value)
+
+
+def held(jax, info):
+    """``split`` of a ref that holds what ``info`` says."""
+    shape, dtype, inner = split(jax, info)
+    return shape, dtype, Held(f"Ref{{{info.dtype}}}", tuple(info.shape), inner)
 
 
 def split(jax, info):

@@ -46,14 +46,14 @@ def _numbers(fun, numbers, names):
 
 
 def _abstract(x):
-    """Hashable type of a leaf: Python scalars keep their weak type."""
+    """Hashable type of a leaf: Python scalars keep their weak type, and a ``jax.Ref`` is not the array that it holds."""
     if isinstance(x, (bool, int, float, complex)):
         return type(x)
     shape = getattr(x, "shape", None)
     if shape is None:
         x = np.asarray(x)
         shape = x.shape
-    return (tuple(shape), str(x.dtype), getattr(x, "weak_type", False))
+    return (tuple(shape), str(x.dtype), getattr(x, "weak_type", False), hasattr(x, "_refs"))
 
 
 @functools.cache
@@ -112,16 +112,16 @@ class Jitted(_engine.Dispatch):
         known = len(self._programs)
         program, leaves = self._find(args, kwargs)
         signature = program.signature
-        arrays = [signature.convert(x, leaf) for x, leaf in zip(leaves, signature.inputs)]
+        arrays = signature.arrays(leaves)
         donates = bool(self.donated_numbers or self.donated_names)
         if donates:  # what NumPy cannot write, a jax.Array or random keys, is copied: its memory is not the caller's to lose
             for k in program.donated:
-                if not (isinstance(leaves[k], np.ndarray) or arrays[k].flags.writeable):
+                if not (arrays[k].flags.writeable or k < len(leaves) and isinstance(leaves[k], np.ndarray)):
                     arrays[k] = arrays[k].copy()
         out = program.run_flat(arrays, environment=self.environment, deadline=self.deadline, threads=self.threads, in_place=donates)
         if len(self._programs) > known and not kwargs:
             self._learn(program, args, leaves)
-        return signature.unflatten(out)
+        return signature.unflatten(out, leaves)
 
     def _learn(self, program, args, leaves):
         """Let the engine take further calls like this one, where nothing but arrays decides about them."""

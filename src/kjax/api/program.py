@@ -85,9 +85,10 @@ class Program:
 
         Raises TypeError, DeadlineError, DeviceError.
         """
-        arrays = self.signature.flatten(args, kwargs)
+        leaves = self.signature.leaves(args, kwargs)
+        arrays = self.signature.arrays(leaves)
         return self.signature.unflatten(
-            self.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel, threads=threads))
+            self.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel, threads=threads), leaves)
 
     # -- looking --------------------------------------------------------------------------------------------
     @property

@@ -80,9 +80,8 @@ def execute_jax_program(program, *args, environment=None, device=None, deadline=
     if device is not None and not device.startswith("cpu:"):
         if environment is not None:
             raise ValueError(f"device {device!r} is not part of environment {environment!r}; give one of the two")
-        kwargs = {}
-        arrays = program.signature.flatten(args, kwargs)
-        return program.signature.unflatten(on_accelerator(program, arrays, device))
+        leaves = program.signature.leaves(args, {})
+        return program.signature.unflatten(on_accelerator(program, program.signature.arrays(leaves), device), leaves)
     return program(*args, environment=environment, deadline=deadline, fuel=fuel)
 
 

@@ -37,6 +37,9 @@ class Signature:
     """``in_spec`` describes (args, kwargs); None for a flat list of arrays. ``x64``: compiled with 64-bit types enabled.
 
     ``in_tree``/``out_tree`` are JAX treedefs where the program was compiled in this process.
+
+    ``updates``: (result, argument) positions: such a result is what the ``jax.Ref`` at that argument holds after the call, and
+    no part of the result tree. ``captured``: refs that the function uses without getting them; they follow the arguments.
     """
 
     inputs: tuple
@@ -46,13 +49,19 @@ class Signature:
     x64: bool = True
     in_tree: object = None
     out_tree: object = None
+    updates: tuple = ()
+    captured: tuple = ()
 
     def to_meta(self):
         return {"inputs": [leaf.path for leaf in self.inputs], "in": self.in_spec, "out": self.out_spec,
                 "x64": self.x64, "flat": self.in_spec is None}
 
     def flatten(self, args, kwargs):
-        """The arrays of a call, converted where JAX would. Raises TypeError."""
+        """The program's arrays for a call, converted where JAX would. Raises TypeError."""
+        return self.arrays(self.leaves(args, kwargs))
+
+    def leaves(self, args, kwargs):
+        """The flat arguments of a call. Raises TypeError."""
         leaves = []
         if self.in_spec is None and self.in_tree is None:
             if kwargs:
@@ -67,8 +76,17 @@ class Signature:
             if tree != self.in_tree:
                 raise TypeError("function compiled for input pytree does not match the input pytree it was called with. "
                                 f"Compiled for {self.in_tree}, called with {tree}.")
-        if len(leaves) != len(self.inputs):
-            raise TypeError(f"program compiled for {len(self.inputs)} arrays, called with {len(leaves)}")
+        wanted = len(self.inputs) - len(self.captured)
+        if len(leaves) != wanted:
+            raise TypeError(f"program compiled for {wanted} arrays, called with {len(leaves)}")
+        return leaves
+
+    def arrays(self, leaves):
+        """The program's arrays for flat arguments. Raises TypeError, and ValueError for a ref that is there twice."""
+        leaves = [*leaves, *self.captured]
+        refs = [leaves[k] for _, k in self.updates]
+        if len({id(ref) for ref in refs}) < len(refs):
+            raise ValueError("one jax.Ref is there twice, as arguments or as an argument and in the function")
         return [self.convert(x, leaf) for x, leaf in zip(leaves, self.inputs)]
 
     def mismatch(self, spec, leaves, args, kwargs):
@@ -119,10 +137,16 @@ class Signature:
         return TypeError("Argument types differ from the types for which this computation was compiled. The mismatch is:\n"
                          f"Argument '{leaf.path}' compiled with {leaf} and called with {called}")
 
-    def unflatten(self, arrays):
-        """The result tree of a call."""
+    def unflatten(self, arrays, leaves=()):
+        """The result tree of a call with these flat arguments, of which refs get what they hold now."""
         if any(leaf.extended for leaf in self.outputs):
             arrays = [leaf.extended.wrapped(a) if leaf.extended else a for a, leaf in zip(arrays, self.outputs, strict=True)]
+        if self.updates:
+            refs = [*leaves, *self.captured]
+            for result, argument in self.updates:
+                refs[argument][...] = arrays[result]
+            updated = {result for result, _ in self.updates}
+            arrays = [a for k, a in enumerate(arrays) if k not in updated]
         if self.out_spec is not None:
             return trees.unflatten(self.out_spec["spec"], iter(arrays))
         if self.out_tree is not None:

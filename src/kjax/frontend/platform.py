@@ -39,6 +39,21 @@ def lower(traced):
                                  "Use another algorithm, or compute it outside of the program.") from error
 
 
+def results_of(lowered):
+    """(shape and dtype of each result, updates, captured) of a ``jax.stages.Lowered``; the last two as ``api/signature.py`` has them.
+
+    The module of a function that uses refs has more results than its tree: what the refs hold at the end.
+    """
+    import jax
+
+    facts = lowered._lowering.compile_args
+    refs = facts.get("mut")
+    if refs is None:
+        return jax.tree_util.tree_leaves(lowered.out_info), (), ()
+    updates = tuple((result, argument) for result, argument in enumerate(refs.out_mut) if argument is not None)
+    return facts["global_out_avals"], updates, tuple(refs.in_mut)
+
+
 def _lower_as_on_cpu(traced):
     """Lower a function with ``lax.platform_dependent`` that has branches for platforms by name, and none for all others."""
     try:
