@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve()
 FOLDER = "KJAX_PEERS_FOLDER"
 OURS = ("kjax", "kjax_flat")
 NOT_PEERS = {*OURS, "np", "aot", "tput", "loop", "iree_c", "iree_dt", "c", "c_libm", "c_py"}  # not what a Python user calls
+TENSOR_ENGINES = ("jit", "iree_py", "ort", "torch", "numpy")  # numba's loops are written by hand, LiteRT has a few workloads
 
 
 def peers_module(folder):
@@ -51,24 +52,25 @@ def _leaves(tree):
 
 
 def ratios(path):
-    """Print, a workload: how many times faster than jax.jit and than the best peer; then the geometric means."""
+    """Print, a workload: how many times faster than jax.jit, than the best of TENSOR_ENGINES and than the best peer; then the means."""
     figures = {(r["workload"], r["engine"], r["threads"]): r["median_us"] for r in json.loads(Path(path).read_text())["summary"]}
-    threads = sorted({t for _, _, t in figures})
-    for th in threads:
+    for th in sorted({t for _, _, t in figures}):
         rows = []
         for w in dict.fromkeys(w for w, _, t in figures if t == th):
             mine = figures.get((w, "kjax", th))
             others = {e: us for (name, e, t), us in figures.items() if name == w and t == th and e not in NOT_PEERS}
             if mine is None or not others:
                 continue
-            best = min(others, key=others.get)
+            engines = {e: us for e, us in others.items() if e in TENSOR_ENGINES}
+            bests = [min(some, key=some.get, default="") for some in (engines, others)]
             c = figures.get((w, "c", th))
-            rows.append((w, mine, others.get("jit", math.nan) / mine, best, others[best] / mine, c and mine / c))
-        print(f"\nthreads: {th}\n| workload | kjax us | times faster than jit | best peer | times faster than it | times C |\n"
-              "|---|---|---|---|---|---|")
-        for w, mine, jit, best, ahead, c in rows:
-            print(f"| {w} | {mine:.2f} | {jit:.2f} | {best} | {ahead:.2f} | {f'{c:.2f}' if c else ''} |")
-        for title, k in (("jax.jit", 2), ("the best peer", 4)):
+            rows.append((w, mine, others.get("jit", math.nan) / mine, *(x for e in bests for x in (e, others.get(e, math.nan) / mine)),
+                         c and mine / c))
+        print(f"\nthreads: {th}\n| workload | kjax us | times faster than jit | best engine | times faster than it | best peer | "
+              "times faster than it | times C |\n|---|---|---|---|---|---|---|---|")
+        for w, mine, jit, engine, ahead, best, of_all, c in rows:
+            print(f"| {w} | {mine:.2f} | {jit:.2f} | {engine} | {ahead:.2f} | {best} | {of_all:.2f} | {f'{c:.2f}' if c else ''} |")
+        for title, k in (("jax.jit", 2), (f"the best of {', '.join(TENSOR_ENGINES)}", 4), ("the best peer", 6)):
             logs = [math.log(r[k]) for r in rows if not math.isnan(r[k])]
             if logs:
                 print(f"\ngeometric mean of {len(logs)} against {title}: {math.exp(sum(logs) / len(logs)):.2f}")

@@ -13,7 +13,7 @@
 #define KC_BYTES		1536u		/* of one row of a panel */
 #define RHS_BLOCK_BYTES		(640u << 10)
 #define LHS_NEAR_BYTES		1024u		/* from row to row */
-#define RHS_NEAR_BYTES		(160u << 10)
+#define RHS_NEAR_BYTES		(256u << 10)
 #define DOTS_KC_BYTES		16384u
 #define GROUPS_KC		1024u		/* points of k */
 #define GROUPS_BYTES		2u		/* of a point there; less where four do */
