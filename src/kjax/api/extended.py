@@ -11,7 +11,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Keys:
-    """An array of ``jax.random.key``s. ``impl``: as ``jax.random.key_impl`` has it; ``name``: of the dtype; ``shape``: without the words."""
+    """An array of ``jax.random.key``s. ``impl``: as ``jax.random.key_impl`` has it; ``name``: of the dtype; ``shape``: without
+    the words."""
 
     impl: object
     name: str

@@ -22,7 +22,7 @@ class _Memory:
 
 
 class LocalPort:
-    """System calls of this process (``kernel.Port``)."""
+    """System calls of this process (``runtime.port.Port``)."""
 
     def open(self, path):
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)

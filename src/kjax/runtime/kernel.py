@@ -1,21 +1,14 @@
 """Programs behind ``/dev/kjax``, in whichever kernel: what the ``device`` and the ``guest`` environment share.
 
-A *port* reaches a process that may open the node: this one (``device.LocalPort``) or the agent in a guest
-(``guest.port.GuestPort``). Its memory blocks have an ``address`` over there and a ``data`` array here; ``push`` and
-``pull`` are ranges to be brought over before and back after a call, which cost nothing where both are one memory.
-
-Arguments travel through one kernel buffer for each run in flight, kept for the next: inputs, then outputs, lane
-after lane, each at a multiple of 64 bytes.
+System calls go through a *port* (``port.py``), arguments through a buffer for each run in flight (``run_buffer.py``).
 """
 
 import contextlib
 import errno
-import os
 import threading
 import warnings
 from ctypes import sizeof
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -23,33 +16,12 @@ from kjax import errors
 from kjax.isa import dtypes
 from kjax.runtime import pci, trace, uapi
 from kjax.runtime.base import Device, Facts
+from kjax.runtime.port import DEFAULT_SECONDS, Block, aligned, failure
+from kjax.runtime.run_buffer import RunBuffer
 from kjax.runtime.trace import Host
 
-_ALIGN = 64
 _LOG = 4096
 _SIGNATURE = 512
-_DEFAULT_SECONDS = 120.0  # for calls that end by themselves
-
-
-class Port(Protocol):
-    """A process that can open device nodes. Thread-safe."""
-
-    def open(self, path):
-        """A file descriptor there. Raises OSError."""
-
-    def close(self, fd): ...
-
-    def memory(self, length, fd=None):
-        """A block: anonymous, or the shared mapping of ``fd``. ``.address`` (int), ``.data`` (uint8 array here)."""
-
-    def free(self, memory): ...
-
-    def ioctl(self, fd, request, record, *, push=(), pull=(), after=None, timeout=None):
-        """Call with ``record`` (a uapi structure, updated). Returns 0 or the errno.
-
-        ``push``, ``pull``: (memory, start, stop) to bring over before the call, and back if it succeeded.
-        ``after``: set ``record.deadline`` to so many ns from now, by the kernel's clock. ``timeout``: s, None: for ever.
-        """
 
 
 @dataclass(frozen=True)
@@ -63,16 +35,6 @@ class Argument:
 
     def __str__(self):
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
-
-
-def failure(number, record, what, log=""):
-    """The exception for a call that ended with errno ``number``; ``record.status`` says more when it is not 0."""
-    status = getattr(record, "status", 0)
-    if not status:
-        return errors.DeviceError(f"{what}: {os.strerror(number)} ({errno.errorcode.get(number, number)})")
-    at = getattr(record, "failed_at", uapi.NO_INSTRUCTION)
-    text = log or f"{what}: {uapi.meaning(status)}"
-    return errors.for_status(status, text, instruction=None if at == uapi.NO_INSTRUCTION else at)
 
 
 def one_thread(threads):
@@ -93,24 +55,6 @@ def without_calls(host):
     raise errors.UnsupportedOpError(f"the program calls Python: {', '.join(calls)}. In the kernel nobody can: {advice}")
 
 
-def _round(n):
-    return n + -n % _ALIGN
-
-
-class _Block:
-    """A memory block of the port's for the time of a ``with``."""
-
-    def __init__(self, port, length):
-        self._port, self._length = port, length
-
-    def __enter__(self):
-        self._memory = self._port.memory(self._length)
-        return self._memory
-
-    def __exit__(self, *_):
-        self._port.free(self._memory)
-
-
 class KernelProgram:
     """A program fd. Several threads may run it at once: each run has its own buffer."""
 
@@ -124,11 +68,11 @@ class KernelProgram:
 
     def _read_info(self):
         info = uapi.Info()
-        self._check(self._port.ioctl(self._fd, uapi.INFO, info, timeout=_DEFAULT_SECONDS), info, "asking for the facts")
+        self._check(self._port.ioctl(self._fd, uapi.INFO, info, timeout=DEFAULT_SECONDS), info, "asking for the facts")
         count = info.count
-        with _Block(self._port, max(1, count) * sizeof(uapi.Argument)) as block:
+        with Block(self._port, max(1, count) * sizeof(uapi.Argument)) as block:
             info = uapi.Info(capacity=count, arguments=block.address)
-            error = self._port.ioctl(self._fd, uapi.INFO, info, timeout=_DEFAULT_SECONDS,
+            error = self._port.ioctl(self._fd, uapi.INFO, info, timeout=DEFAULT_SECONDS,
                                      pull=[(block, 0, count * sizeof(uapi.Argument))])
             self._check(error, info, "asking for the arguments")
             rows = (uapi.Argument * count).from_buffer_copy(block.data)
@@ -162,7 +106,7 @@ class KernelProgram:
         with self._lock:
             buffer = self._idle.pop() if self._idle else None
         if buffer is None:
-            buffer = _RunBuffer(self._port, self._environment.fd, self)
+            buffer = RunBuffer(self._port, self._environment.fd, self)
         try:
             outputs = buffer.run(lanes, deadline, fuel, in_place)
         except errors.KjaxError:
@@ -194,7 +138,7 @@ class KernelProgram:
                     self._records = self._port.memory(uapi.TRACE_BYTES)
                 room = len(self._records.data)
                 record = uapi.Trace(records=self._records.address, capacity=room)
-                error = self._port.ioctl(self._fd, uapi.TRACE, record, timeout=_DEFAULT_SECONDS)
+                error = self._port.ioctl(self._fd, uapi.TRACE, record, timeout=DEFAULT_SECONDS)
                 self._check(error, record, "reading what the program printed")
                 if record.bytes:
                     self._port.pull(self._records, 0, record.bytes)
@@ -251,108 +195,6 @@ class KernelProgram:
         self.close()
 
 
-class _RunBuffer:
-    """What one run in flight needs: the kernel buffer with its mapping, and the slots that name its places."""
-
-    def __init__(self, port, device, program):
-        self._port, self._program, self._lanes = port, program, program.facts.lanes
-        self._places_in, self._places_out, at = [], [], 0
-        for places, arguments in ((self._places_in, program.inputs), (self._places_out, program.outputs)):
-            for _ in range(self._lanes):
-                for argument in arguments:
-                    updates = argument.alias is not None
-                    places.append(None if updates or not argument.bytes else at)
-                    at += 0 if updates else _round(argument.bytes)
-            if places is self._places_in:
-                self._inputs_end = at
-        self._bytes = at
-        self._slots = port.memory(max(1, len(self._places_in) + len(self._places_out)) * sizeof(uapi.Slot))
-        self._fd, self._memory = None, None
-        try:
-            if self._bytes:
-                record = uapi.Buffer(bytes=self._bytes)
-                if error := port.ioctl(device, uapi.BUFFER, record, timeout=_DEFAULT_SECONDS):
-                    raise failure(error, record, f"reserving {self._bytes} bytes for arguments")
-                self._fd = record.fd
-                self._memory = port.memory(self._bytes, self._fd)
-        except BaseException:
-            self.close()
-            raise
-        self._views_in = self._views(self._places_in, program.inputs)
-        self._views_out = self._views(self._places_out, program.outputs)
-        self._write_slots()
-        self._pull = self._ranges_to_pull()
-
-    def _views(self, places, arguments):
-        """NumPy arrays over the buffer, a list a lane; None for an output that updates an input."""
-        views = []
-        for i, place in enumerate(places):
-            argument = arguments[i % len(arguments)]
-            if place is not None:
-                views.append(np.ndarray(argument.shape, argument.dtype, buffer=self._memory.data, offset=place))
-            else:
-                views.append(None if argument.alias is not None else np.empty(argument.shape, argument.dtype))
-        per_lane = len(arguments)
-        return [views[lane * per_lane:(lane + 1) * per_lane] for lane in range(self._lanes)]
-
-    def _write_slots(self):
-        places = self._places_in + self._places_out
-        rows = (uapi.Slot * len(places))(*(
-            uapi.Slot(fd=-1) if place is None else uapi.Slot(fd=self._fd, offset=place) for place in places))
-        self._slots.data[:sizeof(rows)] = np.frombuffer(bytes(rows), np.uint8)
-        self._slots_bytes, self._slots_sent = sizeof(rows), False
-
-    def _ranges_to_pull(self):
-        ranges = [(self._inputs_end, self._bytes)] if self._bytes > self._inputs_end else []
-        updated = {a.alias for a in self._program.outputs if a.alias is not None}
-        n = len(self._program.inputs)
-        for i, place in enumerate(self._places_in):
-            if place is not None and i % n in updated:
-                ranges.append((place, place + self._program.inputs[i % n].bytes))
-        return [(self._memory, start, stop) for start, stop in ranges]
-
-    def run(self, lanes, deadline, fuel, in_place):
-        for views, arrays in zip(self._views_in, lanes, strict=True):
-            for view, array in zip(views, arrays, strict=True):
-                view[...] = array
-        push = [(self._memory, 0, self._inputs_end)] if self._inputs_end else []
-        if not self._slots_sent and self._slots_bytes:
-            push.append((self._slots, 0, self._slots_bytes))
-        record = uapi.Execute(
-            inputs=self._slots.address, outputs=self._slots.address + len(self._places_in) * sizeof(uapi.Slot),
-            n_inputs=len(self._places_in), n_outputs=len(self._places_out), fuel=fuel or 0)
-        error = self._port.ioctl(
-            self._program._fd, uapi.EXECUTE, record, push=push, pull=self._pull, timeout=deadline,
-            after=None if deadline is None else max(1, int(deadline * 1e9)))
-        self._slots_sent = True
-        if error:
-            raise failure(error, record, "the run ended early")
-        return [self._results(lane, arrays, in_place) for lane, arrays in enumerate(lanes)]
-
-    def _results(self, lane, arrays, in_place):
-        results = []
-        for argument, view in zip(self._program.outputs, self._views_out[lane], strict=True):
-            if view is not None:
-                results.append(view.copy())
-                continue
-            view = self._views_in[lane][argument.alias]
-            if in_place:
-                arrays[argument.alias][...] = view
-                results.append(arrays[argument.alias])
-            else:
-                results.append(view.copy())
-        return results
-
-    def close(self):
-        self._views_in = self._views_out = self._pull = ()
-        if self._memory is not None:
-            self._port.free(self._memory)
-        if self._fd is not None:
-            self._port.close(self._fd)
-        self._port.free(self._slots)
-        self._memory = self._fd = None
-
-
 class KernelLibrary:
     """A library fd: named variants. ``entries``: tuple of (transformation, function, signature)."""
 
@@ -363,9 +205,9 @@ class KernelLibrary:
     def _entry(self, index):
         port, needed = self._environment.port, _SIGNATURE
         while True:
-            with _Block(port, needed) as block:
+            with Block(port, needed) as block:
                 record = uapi.Entry(index=index, signature=block.address, signature_capacity=needed)
-                error = port.ioctl(self._fd, uapi.ENTRY, record, pull=[(block, 0, needed)], timeout=_DEFAULT_SECONDS)
+                error = port.ioctl(self._fd, uapi.ENTRY, record, pull=[(block, 0, needed)], timeout=DEFAULT_SECONDS)
                 if error:
                     raise failure(error, record, f"reading entry {index} of a library")
                 signature = bytes(block.data).split(b"\0")[0].decode()
@@ -405,7 +247,7 @@ class KernelEnvironment:
             raise
 
     def _call(self, request, record, what, **keywords):
-        if error := self.port.ioctl(self.fd, request, record, timeout=_DEFAULT_SECONDS, **keywords):
+        if error := self.port.ioctl(self.fd, request, record, timeout=DEFAULT_SECONDS, **keywords):
             raise failure(error, record, what)
         return record
 
@@ -422,14 +264,14 @@ class KernelEnvironment:
             raise errors.LimitError(f"the image has {len(image)} bytes and the module takes {limit}", status=80)
         if cpu is not None and cpu not in uapi.CPUS:
             raise ValueError(f"cpu {cpu!r} is unknown; it may be {', '.join(uapi.CPUS)}")
-        with _Block(self.port, _round(len(image)) + _LOG) as block:
+        with Block(self.port, aligned(len(image)) + _LOG) as block:
             block.data[:len(image)] = np.frombuffer(image, np.uint8)
-            log = _round(len(image))
+            log = aligned(len(image))
             record = uapi.Load(
                 image=block.address, image_bytes=len(image), memory_limit=memory_limit or 0, cost_limit=cost_limit or 0,
                 log=block.address + log, log_capacity=_LOG, cpu=uapi.CPUS.get(cpu, 0), runs=runs,
                 trace_bytes=trace_bytes or 0, flags=uapi.LOAD_TRACE_LOG if trace_log else 0)
-            error = self.port.ioctl(self.fd, request, record, push=[(block, 0, log)], timeout=_DEFAULT_SECONDS)
+            error = self.port.ioctl(self.fd, request, record, push=[(block, 0, log)], timeout=DEFAULT_SECONDS)
             if error:
                 raise failure(error, record, "the kernel refused the image", self._log(block, log, record.log_needed))
         return record
@@ -472,12 +314,12 @@ class KernelEnvironment:
     def open(self, transformation, function, signature="", *, library=-1):
         """A program out of a library, or with ``library`` -1 out of what is pinned. Raises KeyError, DeviceError."""
         types = signature.encode()
-        with _Block(self.port, max(1, len(types))) as block:
+        with Block(self.port, max(1, len(types))) as block:
             block.data[:len(types)] = np.frombuffer(types, np.uint8)
             record = uapi.Open(library=library, transformation=_name(transformation), function=_name(function),
                                signature=block.address if types else 0, signature_bytes=len(types))
             error = self.port.ioctl(self.fd, uapi.OPEN, record, push=[(block, 0, len(types))] if types else [],
-                                    timeout=_DEFAULT_SECONDS)
+                                    timeout=DEFAULT_SECONDS)
         if error == errno.ENOENT:
             raise KeyError((transformation, function))
         if error:
@@ -505,7 +347,7 @@ class KernelEnvironment:
         if not count:
             return []
         bytes_ = count * sizeof(uapi.Device)
-        with _Block(self.port, bytes_) as block:
+        with Block(self.port, bytes_) as block:
             record = uapi.Devices(capacity=count, devices=block.address)
             self._call(uapi.DEVICES, record, "listing the accelerators", pull=[(block, 0, bytes_)])
             return list((uapi.Device * min(count, record.count)).from_buffer_copy(block.data))

@@ -1,4 +1,4 @@
-"""System calls in a guest, through its agent: ``runtime.kernel.Port``, and what tests and set-up need besides.
+"""System calls in a guest, through its agent: ``runtime.port.Port``, and what tests and set-up need besides.
 
 Memory blocks have a shadow here; ``ioctl`` packs what must travel, the call and what comes back into one frame, so
 a run costs one round trip (about 0.3 ms under TCG, plus 20 ns a byte) whatever its number of arguments.
@@ -45,7 +45,7 @@ class GuestPort:
         self._lock = threading.Lock()
         self._scratch = []
 
-    # --- kernel.Port
+    # --- runtime.port.Port
 
     def _syscall(self, name, *args, timeout=_SECONDS):
         """The system call's value. Raises OSError."""
@@ -114,7 +114,7 @@ class GuestPort:
             data[:] = answer.data
 
     def ioctl(self, fd, request, record, *, push=(), pull=(), after=None, timeout=None):
-        """See ``kernel.Port``. Raises DeadlineError when the guest does not keep a deadline but can be interrupted."""
+        """See ``runtime.port.Port``. Raises DeadlineError when the guest does not keep a deadline but can be interrupted."""
         moved = sum(stop - start for _, start, stop in (*push, *pull))
         if sum(stop - start for _, start, stop in push) > _FRAME:
             for block in push:
