@@ -3,7 +3,7 @@
 import numpy as np
 
 from kjax.errors import CompileError
-from kjax.frontend.legalize.reduction import scalar_region
+from kjax.frontend.legalize.reduction import is_elementwise, map_one_by_one, without_branches
 from kjax.frontend.legalize.registry import rule
 from kjax.ir.graph import Type
 
@@ -47,13 +47,15 @@ def _gathered(b, x, groups):
 
 def _combined(b, node, stacked):
     """Reduce the leading dim by the operation's body, one lane after another so that every lane gets the same bits."""
-    region = scalar_region(b, node)
+    region = without_branches(b, node.region(0))
     shape = stacked.shape[1:]
     wide = region.arguments[0].dtype
     rows = [b.reshape(b.slice_dim(stacked, 0, k, k + 1), shape) for k in range(stacked.shape[0])]
     total = b.convert(rows[0], wide)
     for row in rows[1:]:
-        total = apply_body(b, region, [total, b.convert(row, wide)])[0]
+        pair = [total, b.convert(row, wide)]
+        total = apply_body(b, region, pair)[0] if is_elementwise(region) else map_one_by_one(
+            b, pair, [total.type], lambda *values: node.inline(0, values))[0]
     return total
 
 

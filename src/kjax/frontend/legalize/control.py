@@ -1,9 +1,7 @@
 """Control flow, calls, tuples, and operations that are nothing but an annotation."""
 
-import math
-
 from kjax.errors import CompileError
-from kjax.frontend.legalize.reduction import is_elementwise, without_branches
+from kjax.frontend.legalize.reduction import is_elementwise, map_one_by_one, without_branches
 from kjax.frontend.legalize.registry import RULES, rule
 from kjax.ir.graph import Type
 
@@ -166,7 +164,7 @@ def map_(b, node):
     shape = node.type.shape
     region = without_branches(b, node.region(0))
     if not is_elementwise(region):
-        return _map_one_by_one(b, node)
+        return map_one_by_one(b, node.operands, node.types, lambda *values: node.inline(0, values))
     values = dict(zip(map(id, region.arguments), node.operands, strict=True))
     for op in region.ops:
         operands = [b.broadcast(values.get(id(v), v), shape) for v in op.operands]
@@ -177,20 +175,6 @@ def map_(b, node):
         out = b.add(op.name, operands, [Type(r.dtype, shape) for r in op.results], **attributes)
         values.update(zip(map(id, op.results), out, strict=True))
     return [b.broadcast(values.get(id(v), v), shape) for v in region.results]
-
-
-def _map_one_by_one(b, node):
-    """A body with a loop: it runs for one element after the other."""
-    shape, count = node.type.shape, math.prod(node.type.shape)
-    flat = [b.reshape(x, (count,)) for x in node.operands]
-    types = node.types
-
-    def step(i, *outs):
-        values = node.inline(0, [b.reshape(b.dynamic_slice(x, [i], (1,)), ()) for x in flat])
-        return [b.dynamic_update_slice(o, b.reshape(v, (1,)), [i]) for o, v in zip(outs, values, strict=True)]
-
-    outs = [b.full(0, Type(t.dtype, (count,))) for t in types]
-    return [b.reshape(o, shape) for o in (b.loop(count, outs, step) if count else outs)]
 
 
 def _effect(name, why):

@@ -5,7 +5,8 @@ from kjax.frontend.legalize.registry import rule
 from kjax.isa import dtypes, ops
 
 # rows whose StableHLO operation means something else on some dtype: they have rules of their own below
-_SPECIAL = ("add", "mul", "abs", "cabs", "real", "imag", "popcnt", "clz", "shr_logical", "shr_arithmetic", "cbrt")
+_SPECIAL = ("add", "mul", "abs", "cabs", "real", "imag", "rem", "popcnt", "clz", "shr_logical", "shr_arithmetic",
+            "cbrt")
 
 
 def _plain(name):
@@ -49,6 +50,16 @@ def real(b, node):
 def imag(b, node):
     (x,) = node.operands
     return b.map("imag", x) if x.dtype in PART else b.like(0, x)
+
+
+@rule("stablehlo.remainder")
+def remainder(b, node):
+    x = node.operands[0]
+    if x.type.info.is_complex:
+        b.refuse("stablehlo.remainder", f"on {x.dtype} it has no meaning yet: StableHLO's specification of remainder leaves "
+                 "the quotient of complex numbers to be determined (issue 997), and its interpreter does not compute it",
+                 "Write x - q * y with the q that you mean")
+    return b.map("rem", *node.operands)
 
 
 @rule("stablehlo.cbrt")

@@ -1,8 +1,8 @@
 """Reads and writes at computed places: dynamic slices, gather, scatter."""
 
-from kjax.frontend.legalize.reduction import scalar_region
+from kjax.frontend.legalize.reduction import is_elementwise, without_branches
 from kjax.frontend.legalize.registry import rule
-from kjax.frontend.legalize.scatter_loop import scatter_one_by_one
+from kjax.frontend.legalize.scatter_loop import element_by_element, elementwise, scatter_one_by_one
 from kjax.ir.graph import Op, Region
 
 MOST_CONSTANTS = 24  # of a scatter's body: each takes a register of it
@@ -41,22 +41,27 @@ def scatter(b, node):
     numbers = stablehlo.ScatterDimensionNumbers(node.raw("scatter_dimension_numbers"))
     n = len(node.operands) // 2
     xs, indices, updates = node.operands[:n], node.operands[n], node.operands[n + 1:]
-    region = scalar_region(b, node)
+    region = without_branches(b, node.region(0))
+    inside = node.argument_types(0)
     dims = dict(update_window_dims=tuple(numbers.update_window_dims),
                 inserted_dims=tuple(numbers.inserted_window_dims),
                 operand_batch_dims=tuple(numbers.input_batching_dims),
                 index_batch_dims=tuple(numbers.scatter_indices_batching_dims),
                 scatter_dims_map=tuple(numbers.scattered_dims_to_operand_dims),
                 index_vector_dim=numbers.index_vector_dim)
-    xs = [b.convert(x, a.dtype) for x, a in zip(xs, region.arguments[:n], strict=True)]  # the body may be wider
-    updates = [b.convert(u, a.dtype) for u, a in zip(updates, region.arguments[n:], strict=True)]
+    xs = [b.convert(x, a.dtype) for x, a in zip(xs, inside[:n], strict=True)]  # the body may be wider
+    updates = [b.convert(u, a.dtype) for u, a in zip(updates, inside[n:], strict=True)]
+    if not is_elementwise(region):
+        body = element_by_element(b, lambda *values: node.inline(0, values))
+        out = scatter_one_by_one(b, xs, indices, updates, body, **dims)
+        return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
     parts = [separate(region, k, n) for k in range(n)] if n > 1 else [None]
     if all(parts) and n > 1:
         out = [b.add("scatter", [xs[k], indices, updates[k]], xs[k].type, regions=[parts[k]], **dims) for k in range(n)]
     else:
         few = n == 1 and sum(op.name == "constant" for op in region.ops) <= MOST_CONSTANTS
         out = [b.add("scatter", [*xs, indices, *updates], xs[0].type, regions=[region], **dims)] if few \
-            else scatter_one_by_one(b, xs, indices, updates, region, **dims)
+            else scatter_one_by_one(b, xs, indices, updates, elementwise(b, region), **dims)
     return [b.convert(v, t.dtype) for v, t in zip(out, node.types, strict=True)]
 
 

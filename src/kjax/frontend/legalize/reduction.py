@@ -2,18 +2,13 @@
 
 from math import prod
 
-from kjax.errors import UnsupportedOpError
 from kjax.frontend.legalize.commute import reduce_in_order, without_order
 from kjax.frontend.legalize.registry import rule
+from kjax.frontend.legalize.sort_loop import sort_one_by_one
 from kjax.ir.graph import Type
 from kjax.isa import ops
 
 SCALAR_OPS = {"convert", "bitcast_convert", "constant", *(o.name for o in ops.OPS if o.form != "special")}
-
-
-def scalar_region(b, node, index=0):
-    """The body as a region of elementwise scalar operations. Raises UnsupportedOpError if it is not one."""
-    return checked(b, node, without_branches(b, node.region(index)))
 
 
 def is_elementwise(region):
@@ -53,15 +48,6 @@ def without_branches(b, region):
         for op in ops:
             emit(op)
         region.results = [values.get(v, v) for v in region.results]
-    return region
-
-
-def checked(b, node, region):
-    """``region`` itself. Raises UnsupportedOpError if it holds more than elementwise operations on scalars."""
-    for op in region.ops:
-        if not is_elementwise_op(op):
-            raise UnsupportedOpError(f"{node.name} at {b.source}: its body holds {op.name}, which is not an "
-                                     "elementwise operation on scalars. Move it out of the body.")
     return region
 
 
@@ -114,10 +100,25 @@ def reduce_one_by_one(b, node, xs, inits, dims):
     return [b.convert(b.reshape(o, t.shape), t.dtype) for o, t in zip(outs, node.types, strict=True)]
 
 
+def map_one_by_one(b, operands, types, body):
+    """``body(*scalars)`` for one element of ``operands`` (of one shape) after the other: for a body with a loop."""
+    shape, count = operands[0].shape, operands[0].type.size
+    flat = [b.reshape(x, (count,)) for x in operands]
+
+    def step(i, *outs):
+        values = body(*(b.reshape(b.dynamic_slice(x, [i], (1,)), ()) for x in flat))
+        return [b.dynamic_update_slice(o, b.reshape(v, (1,)), [i]) for o, v in zip(outs, values, strict=True)]
+
+    outs = [b.full(0, Type(t.dtype, (count,))) for t in types]
+    return [b.reshape(o, shape) for o in (b.loop(count, outs, step) if count else outs)]
+
+
 @rule("stablehlo.sort")
 def sort(b, node):
     dim = node.attr("dimension", -1) % node.operands[0].type.rank
-    region = scalar_region(b, node)
+    region = without_branches(b, node.region(0))
+    if not is_elementwise(region):
+        return sort_one_by_one(b, node.operands, dim, lambda *sides: node.inline(0, sides)[0])
     return b.add("sort", node.operands, node.types, regions=[region], dim=dim, stable=node.attr("is_stable", False))
 
 

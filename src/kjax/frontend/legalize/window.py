@@ -6,14 +6,13 @@ from itertools import product
 
 from kjax.frontend.legalize.commute import commutes, windows_in_order
 from kjax.frontend.legalize.reduction import (
-    checked,
     is_elementwise,
     only_op,
     reduce_one_by_one,
-    scalar_region,
     without_branches,
 )
 from kjax.frontend.legalize.registry import rule
+from kjax.frontend.legalize.scatter_loop import element_by_element, scatter_one_by_one
 from kjax.ir.graph import Type
 from kjax.ir.scalar import apply_elementwise
 from kjax.isa import ops
@@ -126,12 +125,11 @@ def _is_identity(initial, name):
     return int(v) == {"max": lowest, "min": highest, "and": ones}[name]
 
 
-def _scatter_apart(b, node, window, strides):
+def _scatter_apart(b, node, window, strides, select, scatter):
     """Windows that do not touch each other: which of its places a window selects, elementwise on slices, and for each place
     the elements that those windows put there; side by side they are the result."""
     x, source, initial = node.operands
     places = list(itertools.product(*map(range, window)))
-    select, scatter = scalar_region(b, node, 0), scalar_region(b, node, 1)
     dtype = scatter.results[0].dtype
     initial, source = (b.convert(v, a.dtype) for v, a in zip((initial, source), scatter.arguments, strict=True))
 
@@ -174,9 +172,10 @@ def select_and_scatter(b, node):
     rank = x.type.rank
     index = "i32" if x.type.size < 1 << 31 else "i64"
     window, strides = tuple(node.attr("window_dimensions") or [1] * rank), _ones(node, "window_strides", rank)
+    select, scatter = (without_branches(b, node.region(k)) for k in (0, 1))
     if (all(w <= s for w, s in zip(window, strides)) and not any(map(any, _padding(node, rank))) and source.type.size
-            and math.prod(window) <= UNROLLED):
-        return _scatter_apart(b, node, window, strides)
+            and math.prod(window) <= UNROLLED and is_elementwise(select) and is_elementwise(scatter)):
+        return _scatter_apart(b, node, window, strides, select, scatter)
     places = b.reshape(b.iota(Type(index, (x.type.size,)), 0), x.shape)
     nowhere = b.full(-1, Type(index))
 
@@ -189,17 +188,54 @@ def select_and_scatter(b, node):
         return [b.map("select", take_second, second_value, first_value),
                 b.map("select", take_second, second_place, first_place)]
 
-    scalars = [Type(x.dtype), Type(index)]
-    region = checked(b, node, without_branches(b, b.make_region(scalars * 2, better)))
-    types = [Type(x.dtype, source.shape), Type(index, source.shape)]
-    ones = (1,) * rank
-    _, chosen = b.add("reduce_window", [x, places, b.full(0, Type(x.dtype)), nowhere], types, regions=[region],
-                      window=window, strides=strides, base_dilations=ones, window_dilations=ones,
-                      padding=_padding(node, rank))
-    body = scalar_region(b, node, 1)
+    def found():
+        region = without_branches(b, b.make_region([Type(x.dtype), Type(index)] * 2, better))
+        if not is_elementwise(region):
+            return _select_one_by_one(b, node, window, strides, places)
+        types = [Type(x.dtype, source.shape), Type(index, source.shape)]
+        ones = (1,) * rank
+        return b.add("reduce_window", [x, places, b.full(0, Type(x.dtype)), nowhere], types, regions=[region],
+                     window=window, strides=strides, base_dilations=ones, window_dilations=ones,
+                     padding=_padding(node, rank))[1]
+
     count = math.prod(source.shape)
-    flat = b.add("scatter", [b.broadcast(initial, (x.type.size,)), b.reshape(chosen, (count, 1)),
-                             b.reshape(source, (count,))], [Type(x.dtype, (x.type.size,))], regions=[body],
-                 update_window_dims=(), inserted_dims=(0,), operand_batch_dims=(), index_batch_dims=(),
-                 scatter_dims_map=(0,), index_vector_dim=1)[0]
+    inside = node.argument_types(1)
+    start = b.convert(b.broadcast(initial, (x.type.size,)), inside[0].dtype)
+    indices, updates = b.reshape(found(), (count, 1)), b.convert(b.reshape(source, (count,)), inside[1].dtype)
+    dims = dict(update_window_dims=(), inserted_dims=(0,), operand_batch_dims=(), index_batch_dims=(),
+                scatter_dims_map=(0,), index_vector_dim=1)
+    if is_elementwise(scatter):
+        (flat,) = b.add("scatter", [start, indices, updates], [start.type], regions=[scatter], **dims)
+    else:
+        body = element_by_element(b, lambda *values: node.inline(1, values))
+        (flat,) = scatter_one_by_one(b, [start], indices, [updates], body, **dims)
     return b.convert(b.reshape(flat, x.shape), node.type.dtype)
+
+
+def _select_one_by_one(b, node, window, strides, places):
+    """Flat number of the element that each window selects, -1 for none, when the selection is more than elementwise
+    operations: it runs for one element of a window after the other."""
+    x, source, _ = node.operands
+    rank, count, size = len(window), math.prod(source.shape), math.prod(window)
+    ones, nowhere = (1,) * rank, b.full(-1, Type(places.dtype))
+
+    def windows(v, outside):
+        rows = _windows(b, v, outside, window, strides, ones, ones, _padding(node, rank), source.shape)
+        return b.reshape(rows, (size, count))
+
+    values, numbers = windows(x, b.full(0, Type(x.dtype))), windows(places, nowhere)
+
+    def row(i, chosen):
+        def step(j, value, place):
+            candidate, there = (b.reshape(b.dynamic_slice(v, [j, i], (1, 1)), ()) for v in (values, numbers))
+            has, can = (b.map("ne", p, nowhere) for p in (place, there))
+            kept = b.make_region([], lambda: [b.map("not", can)])
+            asked = b.make_region([], lambda: node.inline(0, [value, candidate]))
+            (keep,) = b.add("case", [b.convert(b.map("and", has, can), "i32")], [Type("i1")], regions=[kept, asked])
+            return [b.map("select", keep, value, candidate), b.map("select", keep, place, there)]
+
+        _, place = b.loop(size, [b.full(0, Type(x.dtype)), nowhere], step)
+        return [b.dynamic_update_slice(chosen, b.reshape(place, (1,)), [i])]
+
+    chosen = b.full(-1, Type(places.dtype, (count,)))
+    return b.loop(count, [chosen], row)[0] if count and size else chosen
