@@ -98,6 +98,8 @@ u32 kjx_linalg_dtype(const struct kjx_linalg *insn, u32 operand)
 static void set_matrix(struct kjx_linalg_plan *p, u32 i, u64 rows, u64 cols)
 {
 	p->ld[i] = kjx_align_up(cols, 8);
+	if (p->ld[i] >= 64 && !(p->ld[i] & 8))	/* an odd number of cache lines: rows that are walked together lie in different sets */
+		p->ld[i] += 8;
 	p->plane[i] = rows * p->ld[i];
 }
 
@@ -143,6 +145,27 @@ static void set_matrices(struct kjx_linalg_plan *p)
 	}
 }
 
+/* rows and columns of the blocks that are eliminated together */
+static void set_block(struct kjx_linalg_plan *p)
+{
+	u64 rows = p->n, columns = kjx_max(p->m, p->n);
+
+	switch (p->kind) {
+	case KJX_LINALG_LU:
+		rows = kjx_min(p->m, p->n);
+		break;
+	case KJX_LINALG_CHOLESKY:
+		break;
+	case KJX_LINALG_TRIANGULAR_SOLVE:
+		columns = kjx_min(p->k, KJX_LINALG_COLUMNS);
+		break;
+	default:
+		return;
+	}
+	p->block = kjx_min(KJX_LINALG_BLOCK >> p->complex, kjx_align_up(rows, 8));
+	p->block_columns = kjx_align_up(columns, KJX_LINALG_PANEL);
+}
+
 static u64 layout(struct kjx_linalg_plan *p, const struct kjx_linalg *insn)
 {
 	u64 at = KJX_LINALG_STATE;
@@ -165,13 +188,15 @@ static u64 layout(struct kjx_linalg_plan *p, const struct kjx_linalg *insn)
 		p->element[i] = (u8)kjx_linalg_dtype(insn, i);
 	}
 	set_matrices(p);
+	set_block(p);
 	for (i = 0; i < 3; i++) {
 		p->at[i] = at;
 		at += p->plane[i] * 8 * (1 + p->complex);
 	}
 	p->at[3] = at;
 	p->length = kjx_align_up(kjx_max(p->m, p->n) + 2, 8);
-	return at + p->length * 16 * KJX_LINALG_VECTORS;
+	p->block_at = at + p->length * 16 * KJX_LINALG_VECTORS;
+	return p->block_at + p->block * (p->block + p->block_columns) * 8 * (p->complex ? 3 : 1);
 }
 
 u64 kjx_linalg_scratch(const struct kjx_image *image, const struct kjx_linalg *insn)

@@ -5,7 +5,7 @@
  *
  * A run works matrix after matrix in its scratch, in double precision, real and imaginary parts in planes of their own:
  *
- *	state | matrix 0 | matrix 1 | matrix 2 | vectors
+ *	state | matrix 0 | matrix 1 | matrix 2 | vectors | block
  *
  * Everything that decides where the engine reads and writes lies in the state, which no program can reach; the
  * elements decide branches and nothing else.
@@ -19,6 +19,8 @@
 #define KJX_LINALG_STATE	1024	/* bytes */
 #define KJX_LINALG_VECTORS	12
 #define KJX_LINALG_COLUMNS	128	/* of a right-hand side that are worked on together */
+#define KJX_LINALG_BLOCK	64	/* rows that are eliminated together; half as many complex ones */
+#define KJX_LINALG_PANEL	16	/* columns of a panel of such rows, most of any cpu table */
 
 /** struct kjx_linalg_plan - sizes of one instruction, decoded
  * @rows, @cols:	the matrix as it is worked on
@@ -26,12 +28,15 @@
  * @plane:	doubles of one plane, by matrix; the imaginary plane follows the real one
  * @at:		bytes from the scratch's start, by matrix; then of the vectors
  * @length:	doubles of a plane of one vector
+ * @block:	rows that are eliminated together, 0: kinds that eliminate none; @block_columns: of what they change, at most,
+ *		whole panels; @block_at: bytes from the scratch's start, of a triangle and of panels (ukernels/linalg_block.inc)
  * @size:	elements of one batch member, by operand; @element: its dtype
  */
 struct kjx_linalg_plan {
 	u8 kind, dtype, flags, n_inputs, n_operands, complex, single, zero;
 	u64 batch, m, n, k;
 	u64 ld[3], plane[3], at[4], length;
+	u64 block, block_columns, block_at;
 	u64 size[KJX_LINALG_MAX_OPERANDS];
 	u8 element[8];
 };
