@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax._src.lax import parallel  # what starts a collective is not public yet
 from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
 
@@ -58,6 +59,31 @@ def test_collective(name):
     expected = np.asarray(jax.vmap(body, axis_name="i")(X.reshape(4, 2, 4)))
     (have,) = run(graph, X)
     np.testing.assert_allclose(have, expected.reshape(have.shape), rtol=1e-5, atol=1e-6)
+
+
+STARTED = {
+    "psum": (lambda x: parallel.psum_start(x, "i"), lambda x: lax.psum(x, "i")),
+    "all_gather": (lambda x: parallel.all_gather_start(x, "i", tiled=True), lambda x: lax.all_gather(x, "i", tiled=True)),
+    "all_to_all": (lambda x: parallel.all_to_all_start(x, "i", split_axis=1, concat_axis=0, tiled=True),
+                   lambda x: lax.all_to_all(x, "i", 1, 0, tiled=True)),
+    "psum_scatter": (lambda x: parallel.psum_scatter_start(x, "i", scatter_dimension=1, tiled=True),
+                     lambda x: lax.psum_scatter(x, "i", scatter_dimension=1, tiled=True)),
+}
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_collectives_that_are_waited_for_later(name):
+    start, whole = STARTED[name]
+
+    def begun(x):
+        future = start(x)
+        return jnp.sin(x).sum() + future.done()
+
+    graphs = [lanes_of(jax.shard_map(f, mesh=MESH, in_specs=P("i"), out_specs=P("i"), check_vma=False), X)
+              for f in (begun, lambda x: jnp.sin(x).sum() + whole(x))]
+    assert graphs[0].lanes == 4
+    for have, want in zip(*(run(graph, X) for graph in graphs), strict=True):
+        np.testing.assert_array_equal(have, want)
 
 
 def test_lanes_that_nobody_sends_to_get_zeros():

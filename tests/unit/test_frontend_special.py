@@ -90,3 +90,12 @@ def test_transforms_of_any_length(n):
     np.testing.assert_allclose(ours(jax.numpy.fft.rfft, z.real.copy()), np.fft.rfft(z.real), rtol=1e-11, atol=1e-11)
     if n > 1:
         np.testing.assert_allclose(ours(jax.numpy.fft.irfft, z), np.fft.irfft(z), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("name", "oracle"), [("zeta", scipy.special.zeta), ("polygamma", scipy.special.polygamma)])
+def test_functions_of_two_operands_broadcast_them(name, oracle):
+    text = (f"module {{ func.func @main(%s: tensor<3x1xf64>, %q: tensor<4xf64>) -> tensor<3x4xf64> {{ %0 = chlo.broadcast_{name} "
+            "%s, %q : (tensor<3x1xf64>, tensor<4xf64>) -> tensor<3x4xf64>\nreturn %0 : tensor<3x4xf64> } }")
+    s, q = np.array([[2.0], [3.0], [7.0]]), np.array([0.5, 1.0, 2.5, 30.0])
+    (have,) = evaluate(import_module(text), [s, q])
+    np.testing.assert_allclose(have, oracle(s, q), rtol=1e-12)

@@ -17,21 +17,27 @@ def import_with_artifact(source):
 
 
 def portable(module):
-    """VHLO bytecode of a module, at a version that consumers of the last 12 weeks and later ones can read.
+    """VHLO bytecode of a module, at a version that consumers of the last 12 weeks and later ones can read; for a module with
+    operations that are younger, today's.
 
     A copy is serialized: given a module itself, jaxlib turns it into VHLO in place. Empty for a module with an operation that
     has no portable form (chlo.scan).
     """
     from jax._src.interpreters import mlir
 
-    copy = ir.Module.parse(mlir.module_to_bytecode(module), module.context)
-    version = stablehlo.get_version_from_compatibility_requirement(stablehlo.StablehloCompatibilityRequirement.WEEK_12)
-    try:
-        return stablehlo.serialize_portable_artifact(copy, version, True)
-    except ValueError:
-        if "chlo.scan" not in str(module):
-            raise
-        return b""
+    whole = mlir.module_to_bytecode(module)
+    for age in (stablehlo.StablehloCompatibilityRequirement.WEEK_12, stablehlo.StablehloCompatibilityRequirement.NONE):
+        version = stablehlo.get_version_from_compatibility_requirement(age)
+        quiet = module.context.attach_diagnostic_handler(lambda diagnostic: True)  # not to stderr: the next one may do
+        try:
+            return stablehlo.serialize_portable_artifact(ir.Module.parse(whole, module.context), version, True)
+        except ValueError as error:
+            reason = error
+        finally:
+            quiet.detach()
+    if "chlo.scan" not in str(module):
+        raise reason
+    return b""
 
 
 def find_device(name):

@@ -213,3 +213,5 @@ for _name, _target in (("add", "add"), ("subtract", "subtract"), ("multiply", "m
                        ("shift_right_logical", "shift_right_logical"),
                        ("shift_right_arithmetic", "shift_right_arithmetic")):
     _broadcasting("broadcast_" + _name, "stablehlo." + _target)
+for _name in ("polygamma", "zeta"):
+    _broadcasting("broadcast_" + _name, "chlo." + _name)

@@ -147,3 +147,15 @@ def collective_broadcast(b, node):
     groups = [[int(k) for k in row if k >= 0] for row in rows] if rows is not None and rows.size else [range(lanes)]
     pairs = tuple((g[0], k) for g in groups for k in g)
     return [b.add("permute", [x], x.type, pairs=pairs) for x in node.operands]
+
+
+@rule("stablehlo.async_start")
+def async_start(b, node):
+    """What is begun here is done here: all lanes meet at one exchange after the other. The future is a tuple of the results."""
+    return [tuple(node.inline(0, node.operands))]
+
+
+@rule("stablehlo.async_done")
+def async_done(b, node):
+    (future,) = node.operands
+    return list(future)
