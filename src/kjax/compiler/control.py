@@ -17,11 +17,11 @@ MANY_TRIPS, FEW_ROWS, COPIED_BYTES = 16, 4, (1 << 12, 1 << 19)
 LINE = 64  # bytes of a cache line
 
 
-def _inside(self, region, arguments):
+def _inside(self, region, arguments, kept=frozenset()):
     from kjax.compiler.lower import RegionLowering
 
     self.env.update(zip(region.arguments, arguments))  # a value is bound once, so that all regions can share one table
-    return RegionLowering(self.program, region, self.env, self)
+    return RegionLowering(self.program, region, self.env, self, kept)
 
 
 def _touches(views, owner):
@@ -104,7 +104,8 @@ def while_loop(self, op):
     originals = {value: self.env[value] for value in copies}
     self.env.update(copies)
     self.program.emit(p.While(op.attributes.get("trips") or 0, self.program.source(op)))
-    (predicate,) = _inside(self, condition, places).run([None])
+    state = frozenset(place.buffer.owner for place in places if place.buffer is not None)  # the body, and who comes after, read it
+    (predicate,) = _inside(self, condition, places, state).run([None])
     predicate = self.materialize(predicate)
     self.program.emit(p.Do(predicate.buffer, predicate.offset))
     _inside(self, body, places).run([None if same or not place.size else place

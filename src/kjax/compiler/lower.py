@@ -90,13 +90,14 @@ class Hint:
 
 
 class RegionLowering:
-    """One region. ``env`` maps values of all regions to views."""
+    """One region. ``env`` maps values of all regions to views; ``kept``: memory that stays as it is, whoever reads it here."""
 
-    def __init__(self, program, region, env, parent):
+    def __init__(self, program, region, env, parent, kept=frozenset()):
         self.program = program
         self.region = region
         self.env = env
         self.parent = parent
+        self.kept = kept | parent.kept if parent is not None else kept
         self.nodes, self.node_of = partition(region)
         self.users = _users(region)
         self.hints = {}
@@ -140,7 +141,7 @@ class RegionLowering:
 
     def may_overwrite(self, owner):
         """Whether nothing that is still to run needs what is in ``owner`` now."""
-        if owner.storage == "constant" or (owner.storage == "input" and not self.donated(owner)):
+        if owner.storage == "constant" or (owner.storage == "input" and not self.donated(owner)) or owner in self.kept:
             return False
         return not any(region.pending(value, self) for region, value in owner.values)
 
