@@ -117,6 +117,9 @@ def test_jit_keywords():
     g = kjax.jit(lambda x, n, scale=1.0: x * n * scale, static_argnums=1)
     close(g(X, 3), X * 3)
     close(g(X, 4, scale=2.0), X * 8)
+    close(kjax.jit(lambda *args: args[0] * args[-1], static_argnums=(-1,))(X, 3), X * 3)
+    close(kjax.jit(lambda x, /, y, *, n: x + y * n, static_argnames="n", donate_argnums=(0, 1))(X.copy(), X.copy(), n=2), X * 3)
+    close(kjax.jit(lambda *args: sum(args), donate_argnums=(0,))(X.copy(), X, X), X * 3)
     tree = kjax.jit(lambda t: {"out": [t["a"] + 1, None, (t["b"],)]})({"a": X, "b": X})
     assert tree["out"][1] is None
     close(tree, {"out": [X + 1, None, (X,)]})

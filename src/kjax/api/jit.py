@@ -34,14 +34,16 @@ def _numbers(fun, numbers, names):
     numbers = () if numbers is None else (numbers,) if isinstance(numbers, int) else tuple(numbers)
     names = () if names is None else (names,) if isinstance(names, str) else tuple(names)
     try:
-        order = list(inspect.signature(fun).parameters)
+        parameters = inspect.signature(fun).parameters.values()
     except (TypeError, ValueError):
         return numbers, names
-    numbers = tuple(n % len(order) if n < 0 else n for n in numbers)
+    if not any(p.kind is p.VAR_POSITIONAL for p in parameters):  # else it is the call that says which is the last
+        numbers = tuple(n % len(parameters) if n < 0 else n for n in numbers)
+    either = {k: p.name for k, p in enumerate(parameters) if p.kind is p.POSITIONAL_OR_KEYWORD}
     if names and not numbers:
-        numbers = tuple(order.index(n) for n in names if n in order)
-    if numbers and not names:
-        names = tuple(order[n] for n in numbers if n < len(order))
+        numbers = tuple(k for k, name in either.items() if name in names)
+    elif numbers and not names:
+        names = tuple(name for k, name in either.items() if k in numbers)
     return numbers, names
 
 
@@ -88,9 +90,10 @@ class Jitted(_engine.Dispatch):
     def _key(self, args, kwargs):
         import jax
 
-        static = tuple(args[n] for n in self.static_numbers if n < len(args))
+        numbers = [n + len(args) if n < 0 else n for n in self.static_numbers]
+        static = tuple(args[n] for n in numbers if n < len(args))
         static += tuple((k, kwargs[k]) for k in sorted(kwargs) if k in self.static_names)
-        dynamic = [a for n, a in enumerate(args) if n not in self.static_numbers]
+        dynamic = [a for n, a in enumerate(args) if n not in numbers]
         named = {k: v for k, v in kwargs.items() if k not in self.static_names}
         leaves, tree = trees.jax_flatten((tuple(dynamic), named))
         return (static, tree, tuple(map(_abstract, leaves)), jax.config.jax_enable_x64), leaves

@@ -22,7 +22,7 @@ def _fill(self, op, value, target):
 def pad(self, op):
     a = op.attributes
     x = self.view(op.operands[0])
-    target = self.destination(op.result, [x, self.view(op.operands[1])])
+    target = self.destination(op.result, [x, self.view(op.operands[1])], moves=True)
     if target.size == 0:
         return self.bind(op.result, target)
     if any((*a["low"], *a["high"], *a["interior"])):
@@ -112,7 +112,7 @@ def _starts(self, op, starts, sizes, x):
 def gather(self, op):
     a = op.attributes
     x, components = self.materialize(self.view(op.operands[0])), _components(self, op.operands[1], a["index_vector_dim"])
-    target = self.destination(op.result, [x, *components])
+    target = self.destination(op.result, [x, *components], moves=True)
     self.bind(op.result, target)
     if target.size == 0:
         return
@@ -130,7 +130,7 @@ def gather(self, op):
 
 def dynamic_slice(self, op):
     x = self.materialize(self.view(op.operands[0]))
-    target = self.destination(op.result, [x, *map(self.view, op.operands[1:])])
+    target = self.destination(op.result, [x, *map(self.view, op.operands[1:])], moves=True)
     self.bind(op.result, target)
     if target.size == 0:
         return

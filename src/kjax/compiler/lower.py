@@ -153,13 +153,14 @@ class RegionLowering:
     def donated(self, owner):
         return owner.index in self.program.donated
 
-    def destination(self, value, reads=(), *, over=()):
+    def destination(self, value, reads=(), *, over=(), moves=False):
         """Where the current instruction shall write ``value``. ``reads``: views that it reads, which must be either
-        elsewhere or exactly there; ``over``: those of them that may be overwritten when nothing else needs them."""
+        elsewhere or exactly there, or elsewhere if it ``moves`` elements; ``over``: those of them that may be overwritten when
+        nothing else needs them."""
         hint = self.hints.get(value)
         if hint is not None:
             owner = hint.view.buffer.owner
-            clash = any(r.buffer is not None and r.buffer.owner is owner and not r.same_place(hint.view) for r in reads)
+            clash = any(r.buffer is not None and r.buffer.owner is owner and (moves or not r.same_place(hint.view)) for r in reads)
             if not clash and hint.exclusive:
                 return hint.view
             if not clash and self.may_overwrite(owner):
