@@ -6,6 +6,7 @@ what JAX leaves to platforms: prints and callbacks.
 """
 
 import re
+import sys
 
 from kjax.errors import UnsupportedOpError
 from kjax.frontend import effects
@@ -105,6 +106,20 @@ def _adopt_calls():
         primitive = getattr(linalg, name, None)
         if primitive in rules["cpu"] and rules[PLATFORM][primitive] is rules["cpu"][primitive]:
             rules[PLATFORM][primitive] = mlir.LoweringRuleEntry(_of_subset(primitive, rules["cpu"][primitive].rule, parts), True)
+
+
+    sparse = sys.modules.get("jax.experimental.sparse.linalg")
+    solve = getattr(sparse, "spsolve_p", None)
+    if solve is not None and solve not in rules[PLATFORM]:
+        rules[PLATFORM][solve] = mlir.LoweringRuleEntry(mlir.lower_fun(_solve_by_a_dense_matrix, multiple_results=False), True)
+
+
+def _solve_by_a_dense_matrix(data, indices, indptr, b, **_):
+    """What JAX leaves to SciPy and cuSOLVER: the solution for a matrix in compressed rows."""
+    import jax.numpy as jnp
+
+    rows = jnp.searchsorted(indptr[1:], jnp.arange(data.size), side="right")  # of elements that belong to no row: behind the last
+    return jnp.linalg.solve(jnp.zeros((b.size, b.size), b.dtype).at[rows, indices].add(data, mode="drop"), b)
 
 
 # primitives with ``subset_by_index``, and from which end of each result's dims the chosen ones count

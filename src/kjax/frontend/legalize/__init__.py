@@ -19,6 +19,7 @@ from kjax.frontend.legalize import (  # noqa: E402,F401  (each module registers 
     scan,
     shape,
     sharding,
+    sparse_calls,
     special,
     window,
 )
