@@ -40,6 +40,9 @@ struct kjx_shape {
 #define KJX_LANES_APART 4u	/* threaded code does so few lanes one by one */
 #define KJX_LANE_TABLE 64u	/* and has a table of so many at most where they do not lie side by side */
 
+/* cells of its plan, at most */
+u64 kjx_nest_cells(const struct kjx_nest *insn);
+
 void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, struct kjx_shape *shape);
 
 /* work units of @n lanes through a body: the call of each routine costs about as much as eight elements */
@@ -104,7 +107,10 @@ struct kjx_acc {
  * @fold:	plain, rows of one kept lane, and there is a routine that folds whole strips; or NULL
  * @tile_fold:	likewise for KJX_FOLD_BYTES of accumulators, where strips are as long; or NULL
  * @folded:	the map body folds onto the accumulators itself
+ * @ends:	rows (points of the innermost kept loop) whose folds end together and go through the post body as lanes, at most;
+ *		their accumulators come after the kept tiles. 1: each row by itself
  * @self:	cell that points at the cells themselves: for tiles; or KJX_NO_CELL
+ * @kept:	then the first of KJX_TILES_KEPT cells that point at the kept tiles, which come after the slots
  * @quick:	single, and nothing but routines on cells that linking can set
  * @threaded:	single, and threaded code can do it
  * @places:	quick or threaded in a while: of each cell
@@ -114,8 +120,8 @@ struct kjx_nest_plan {
 	u8 mode, n_acc, n_kept, n_red;
 	u8 single, quick, plain, n_vary;
 	u8 by_rows, has_link, threaded, folded;
-	u16 self, zero0;
-	u32 strip, n_cells, n_views, zero;
+	u16 self, kept, ends, zero0;
+	u32 strip, n_cells, n_views;
 	u64 lanes, unit, red;
 	u64 cost;			/* of a single strip */
 	const struct kjx_place *places;
@@ -162,6 +168,18 @@ static inline u8 *kjx_slot(const struct kjx_nest_plan *p, const struct kjx_work 
 	return w->slots + (u64)slot * p->slot_bytes;
 }
 
+/* offset of kept tile @i from the first slot */
+static inline u64 kjx_kept_at(const struct kjx_nest_plan *p, u32 i)
+{
+	return (u64)p->n_slots * p->slot_bytes + i * KJX_TILE_BYTES;
+}
+
+/* accumulators of row @row of those that end together */
+static inline u8 *kjx_end_slot(const struct kjx_nest_plan *p, const struct kjx_work *w, u64 row)
+{
+	return w->slots + kjx_kept_at(p, KJX_TILES_KEPT) + row * KJX_FOLD_BYTES;
+}
+
 /* set the cells of a quick nest */
 static inline void kjx_nest_quick_link(const struct kjx_slice *s, const struct kjx_nest_plan *p, void **cells)
 {
@@ -189,6 +207,7 @@ static inline void kjx_nest_quick(struct kjx_slice *s, const struct kjx_nest_pla
 }
 
 /** struct kjx_tiler - where runs of micro-operations become tiles (tiles.c)
+ * @kept:	first of KJX_TILES_KEPT cells, where there is @self
  * @steps:	memory for @most = kjx_tile_steps(map micro-operations) of them on whole tiles, then as many on parts
  * @n_steps:	used so far
  * @fixed:	new cells that point at steps; @self: as in struct kjx_nest_plan
@@ -202,12 +221,12 @@ struct kjx_tiler {
 	struct kjx_pair *points;
 	const struct kjx_tile_fold *fold;
 	u32 n_steps, most, n_fixed, n_points;
-	u16 self, value, acc, value_last, folded, zero;
+	u16 self, value, acc, value_last, folded, kept;
 };
 
 static inline u64 kjx_tile_steps(u64 n_map)
 {
-	return 4 * n_map + 1;
+	return 5 * n_map + 1;
 }
 
 /* make tiles of the @n micro-operations from @first on; returns how many are left */

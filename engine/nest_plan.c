@@ -122,7 +122,7 @@ static void own_micro(struct decoder *d, u32 kind, u32 dst, u32 view)
 	kjx_ssa_micro(&d->ssa, NULL, dst, 0, view, kind, 0);
 }
 
-/* does a body on lanes that are always just lane 0 see one element, whatever the strides? */
+/* Does a body on lanes that are always just lane 0 see one element, whatever the strides? (Rows that end together: ends_of().) */
 static bool is_one_lane(const struct decoder *d, bool post)
 {
 	return d->shape.lanes == 1 || (post && d->shape.mode == KJX_NEST_FLAT && d->shape.unit == 1);
@@ -189,7 +189,7 @@ static void load(struct decoder *d, const struct kjx_uop *u, bool post)
 	def = kjx_ssa_def(&d->ssa, v->place.log2_size, true);
 	d->ssa.reg[u->dst] = (u16)def;
 	d->ssa.def[def].one = v->lanes == KJX_LANES_SCALAR;
-	if (is_one_lane(d, post) || v->lanes == KJX_LANES_DENSE) {
+	if ((is_one_lane(d, post) && !(still && post && d->plan->ends > 1)) || v->lanes == KJX_LANES_DENSE) {
 		own_micro(d, KJX_MICRO_LOAD, def, u->imm);
 	} else if (still) {
 		d->cell[u->imm] = (u16)def;
@@ -460,8 +460,13 @@ static void place_cells(struct decoder *d)
 		place[plan->fixed[i].cell].offset = (const u8 *)plan->fixed[i].data - d->b->plan;
 	for (i = 0; i < plan->map.n_dense; i++)
 		place[plan->map.dense[i].cell] = plan->views[plan->map.dense[i].what].place;
-	if (plan->self != KJX_NO_CELL)
+	if (plan->self != KJX_NO_CELL) {
 		place[plan->self].base = KJX_BASE_SCRATCH;	/* where a nest outside of a while has its link */
+		for (i = 0; i < KJX_TILES_KEPT; i++)
+			place[plan->kept + i] = (struct kjx_place) {
+				.base = KJX_BASE_SCRATCH, .offset = (s64)(plan->slots + kjx_kept_at(plan, i)),
+			};
+	}
 	for (i = 0; i < plan->n_cells; i++)
 		place[i].log2_size = d->ssa.def[i].log2_size;
 	for (i = 0; i < plan->n_splats; i++)
@@ -549,6 +554,7 @@ static void tile(struct decoder *d)
 	plan->map.n_points = t.n_points;
 	plan->n_fixed += t.n_fixed;
 	plan->self = t.self;
+	plan->kept = t.kept;
 	plan->folded = (u8)t.folded;
 }
 
@@ -578,6 +584,69 @@ static kjx_fold_fn *fold_of(const struct decoder *d)
 	return fold->fn;
 }
 
+/* May view @i be read or written for several rows at once, as lanes, by the post body? */
+static bool is_dense_over_rows(const struct decoder *d, u32 i)
+{
+	return d->views[i].is_iota == 0 &&
+	       kjx_strides(kjx_nest_operand(d->insn, i))[d->shape.order[d->shape.n_kept - 1u]] == 1;
+}
+
+/*
+ * Rows whose folds end together, at most. The post body's lanes are then rows; and it runs when the map body has already been
+ * through later rows: so neither may touch what the other stores.
+ */
+static u16 ends_of(const struct decoder *d)
+{
+	const struct kjx_nest *insn = d->insn;
+	const struct kjx_uop *u = d->b->image->uops + insn->body, *post = u + insn->n_map + insn->n_combine;
+	u64 map_stores = 0, map_uses = 0, post_stores = 0, i;
+
+	if (!d->plan->tile_fold || !d->shape.n_kept || (insn->rows && d->shape.n_kept == 1))
+		return 1;
+	for (i = 0; i < insn->n_map; i++) {
+		bool store = kjx_uop_op(&u[i]) == KJX_OP_STORE;
+
+		if (store || kjx_uop_op(&u[i]) == KJX_OP_LOAD)
+			map_uses |= 1ull << u[i].imm;
+		if (store)
+			map_stores |= 1ull << u[i].imm;
+	}
+	for (i = 0; i < insn->n_post; i++)
+		if (kjx_uop_op(&post[i]) == KJX_OP_STORE)
+			post_stores |= 1ull << post[i].imm;
+	for (i = 0; map_uses; i++, map_uses >>= 1)
+		if ((map_uses & 1) && (d->clash[i] & post_stores))
+			return 1;
+	for (i = 0; i < insn->n_post; i++) {
+		u32 op = kjx_uop_op(&post[i]), view = post[i].imm;
+		const struct kjx_view *v = &d->views[view];
+
+		if (op == KJX_OP_IOTA)
+			return 1;
+		if (op == KJX_OP_LOAD && (d->clash[view] & map_stores))
+			return 1;
+		if (op == KJX_OP_LOAD && v->lanes == KJX_LANES_SCALAR && !v->in_loops && !d->clash[view])
+			continue;	/* the same for all rows: a strip */
+		if ((op == KJX_OP_LOAD || op == KJX_OP_STORE) && !is_dense_over_rows(d, view))
+			return 1;
+	}
+	return KJX_ENDS;
+}
+
+/* what there is for the combine body */
+static void find_folds(struct decoder *d)
+{
+	struct kjx_nest_plan *plan = d->plan;
+	const struct kjx_micro *m = plan->combine.micro;
+
+	plan->plain = d->insn->n_acc == 1 && plan->combine.n_micro == 1 && m->fn && m->dst == 2 && m->a < 2 && m->b < 2 &&
+		      m->c < 2;
+	if (plan->plain && plan->mode == KJX_NEST_FLAT && plan->unit == 1)
+		plan->fold = fold_of(d);
+	plan->tile_fold = tile_fold_of(d);
+	plan->ends = ends_of(d);
+}
+
 void kjx_nest_join(const struct kjx_nest_plan *p, const struct kjx_nest_plan *next)
 {
 	((struct kjx_nest_plan *)p)->joined = next;
@@ -600,7 +669,7 @@ bool kjx_nest_is_quick(const struct kjx_nest_plan *p)
 
 const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct kjx_nest *insn)
 {
-	u64 uops = (u64)insn->n_map + insn->n_combine + insn->n_post, cells = 2 * uops + 3ull * insn->n_acc + insn->n_map + 1;
+	u64 uops = (u64)insn->n_map + insn->n_combine + insn->n_post, cells = kjx_nest_cells(insn);
 	const u64 *dims = kjx_nest_dims(insn);
 	struct kjx_nest_plan *plan = kjx_build(b, sizeof(*plan));
 	struct decoder d = { .b = b, .insn = insn, .plan = plan };
@@ -643,15 +712,10 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 	if (insn->n_acc) {
 		enter(&d, 1);
 		decode_phase(&d, &plan->combine, insn->n_map, insn->n_combine, shape->w_combine);
+		find_folds(&d);
 		enter(&d, 0);
 		decode_phase(&d, &plan->post, (u32)insn->n_map + insn->n_combine, insn->n_post, shape->w_post);
 	}
-	plan->plain = insn->n_acc == 1 && plan->combine.n_micro == 1 && plan->combine.micro->fn &&
-		      plan->combine.micro->dst == 2 && plan->combine.micro->a < 2 && plan->combine.micro->b < 2 &&
-		      plan->combine.micro->c < 2;
-	if (plan->plain && plan->mode == KJX_NEST_FLAT && plan->unit == 1)
-		plan->fold = fold_of(&d);
-	plan->tile_fold = tile_fold_of(&d);
 	if (d.tiled)
 		tile(&d);
 	lay_out(&d);

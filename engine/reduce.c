@@ -9,8 +9,13 @@
  * Cells of the combine body: accumulators are read through cell i and written through cell 2 * n_acc + i. Usually
  * both point at the accumulator's slot; a row that fits one strip is first folded right from where its values lie.
  *
- * Progress: at[1] = lane; at[2] = 1 while accumulators hold something (inner mode: in the middle of the reduced loop);
- * counters and cursors, in the link, survive between slices.
+ * The end of such a fold, from many accumulators to one, is a chain of operations that wait for each other; and a post body of one
+ * lane is all calls. So a few neighbouring rows (plan->ends) keep accumulators of their own, end at once, side by side in
+ * vectors, and go through the post body as lanes. Each is folded in the same order as alone.
+ *
+ * Progress: at[1] = lane; at[2] = 1 while accumulators hold something (inner mode: in the middle of the reduced loop), or
+ * the number of rows that wait for their end; counters and cursors, in the link, survive between slices. While rows wait,
+ * counters are those of the first, cursors those of the row in progress.
  */
 #include "nest.h"
 
@@ -161,6 +166,75 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 	}
 }
 
+/* how many rows from where the counters are end together */
+static u64 rows_together(const struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u32 loop = p->n_kept - 1u;
+	u64 end = p->loop_dim[loop];
+
+	if (s->part && !p->by_rows && !loop)
+		end = kjx_min(end, s->part->to);
+	return kjx_min(p->ends, end - w->counters[loop]);
+}
+
+/* cursors @rows steps of the innermost kept loop on */
+static void skip(const struct kjx_nest_plan *p, const struct kjx_work *w, u64 rows)
+{
+	u32 i;
+
+	for (i = 0; i < p->n_vary; i++)
+		w->cursors[p->vary[i]].value += rows * (u64)p->views[p->vary[i]].delta[p->n_kept - 1u];
+}
+
+/* the next strip of row @row: true when the slice is over */
+static bool fold_next(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w, u64 row)
+{
+	u64 *at = s->vm->at, n = kjx_min(p->strip, p->lanes - at[1]);
+	u8 *acc = kjx_end_slot(p, w, row);
+
+	w->cells[2] = acc;
+	if (p->folded && !at[1])
+		p->tile_fold->begin(acc);
+	kjx_phase_run(s->cpu, p, &p->map, w, at[1], n);
+	if (!p->folded)
+		p->fold(acc, w->cells[p->acc[0].value], n, KJX_FOLD_BYTES >> p->acc[0].log2_size, at[1] ? 0 : KJX_FOLD_FIRST);
+	at[1] += n;
+	if (at[1] == p->lanes) {
+		at[1] = 0;
+		at[2]++;
+		skip(p, w, 1);
+	}
+	return kjx_spend(s, kjx_strip_cost(n, p->map.weight + p->combine.weight));
+}
+
+static enum kjx_status together(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u64 *at = s->vm->at;
+
+	for (;;) {
+		u64 rows = rows_together(s, p, w);
+		bool over;
+
+		while (at[2] < rows)
+			if (fold_next(s, p, w, at[2]))
+				return KJX_AGAIN;
+		w->cells[0] = kjx_end_slot(p, w, 0);
+		p->tile_fold->ends(w->cells[0], rows);
+		skip(p, w, 0 - rows);
+		kjx_phase_run(s->cpu, p, &p->post, w, 0, rows);
+		over = kjx_spend(s, rows * (kjx_halving_cost(p->strip, p->combine.weight) +
+					    kjx_strip_cost(1, p->post.weight)));
+		at[2] = 0;
+		skip(p, w, rows - 1);
+		w->counters[p->n_kept - 1u] += rows - 1;
+		if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && kjx_row_is_over(p, w)) ||
+		    kjx_nest_is_over(s, p, w))
+			return KJX_OK;
+		if (over)
+			return KJX_AGAIN;
+	}
+}
+
 static enum kjx_status inner(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
 {
 	u32 first = p->n_kept, end = first + p->n_red;
@@ -201,5 +275,7 @@ static enum kjx_status inner(struct kjx_slice *s, const struct kjx_nest_plan *p,
 
 enum kjx_status kjx_reduce_run(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
 {
+	if (p->ends > 1)
+		return together(s, p, w);
 	return p->mode == KJX_NEST_FLAT ? flat(s, p, w) : inner(s, p, w);
 }

@@ -6,7 +6,7 @@
 #include "nest.h"
 
 #define STRIP_UNITS	32768u	/* most work units of a strip: the vm looks at its budget in between */
-#define WHOLE_LINES	64u
+#define WHOLE_TILES	128u
 #define TINY_ROW	16u	/* rows of no more points than this are not worth a strip of their own */
 #define MANY_ROWS	8u
 #define LONG_ROW	256u	/* a map goes row by row where that makes an operand a single value */
@@ -57,8 +57,8 @@ void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, 
 	shape->w_combine = kjx_body_weight(image, insn->body + insn->n_map, insn->n_combine);
 	shape->w_post = kjx_body_weight(image, insn->body + insn->n_map + insn->n_combine, insn->n_post);
 	strip = STRIP_UNITS / (shape->w_map + shape->w_combine);
-	if (strip >= WHOLE_LINES)		/* then strips begin where cache lines and vectors do */
-		strip -= strip % WHOLE_LINES;
+	if (strip >= WHOLE_TILES)		/* then strips begin where cache lines do, and are whole tiles */
+		strip -= strip % WHOLE_TILES;
 	strip = kjx_min(insn->strip, strip < 4 ? 4 : strip);
 	shape->rows = shape->red = shape->unit = 1;
 
@@ -136,15 +136,15 @@ static u64 uops_of(const struct kjx_nest *insn)
 	return (u64)insn->n_map + insn->n_combine + insn->n_post;
 }
 
-static u64 cells_of(const struct kjx_nest *insn)
+u64 kjx_nest_cells(const struct kjx_nest *insn)
 {
-	/* a load or store that copies takes two; a list of steps takes one, and one for all */
-	return 2 * uops_of(insn) + 3ull * insn->n_acc + insn->n_map + 1;
+	/* a load or store that copies takes two; a list of steps takes one, and a few for all */
+	return 2 * uops_of(insn) + 3ull * insn->n_acc + insn->n_map + 1 + KJX_TILES_KEPT;
 }
 
 u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *insn)
 {
-	u64 uops = uops_of(insn), cells = cells_of(insn), views = insn->n_operands, rank = insn->rank;
+	u64 uops = uops_of(insn), cells = kjx_nest_cells(insn), views = insn->n_operands, rank = insn->rank;
 	u64 bytes = sizeof(struct kjx_nest_plan) + 8 * rank;
 	struct kjx_shape shape;
 	u64 i;
@@ -191,7 +191,7 @@ u64 kjx_nest_tables(const struct kjx_image *image, const struct kjx_nest *insn)
 
 u64 kjx_nest_link_bytes(const struct kjx_image *image, const struct kjx_nest *insn)
 {
-	u64 bytes = cells_of(insn) * sizeof(void *) + 8ull * KJX_MAX_RANK;
+	u64 bytes = kjx_nest_cells(insn) * sizeof(void *) + 8ull * KJX_MAX_RANK;
 
 	(void)image;
 	bytes += insn->n_operands * (sizeof(union kjx_cursor) + sizeof(struct kjx_odometer));
@@ -205,5 +205,7 @@ u64 kjx_nest_scratch(const struct kjx_image *image, const struct kjx_nest *insn)
 	struct kjx_shape shape;
 
 	kjx_nest_shape(image, insn, &shape);
-	return kjx_nest_link_bytes(image, insn) + slots * kjx_slot_bytes(shape.strip, log2);
+	return kjx_nest_link_bytes(image, insn) + slots * kjx_slot_bytes(shape.strip, log2) +
+	       (shape.strip * 8ull < KJX_FOLD_BYTES ? 0 : KJX_TILES_KEPT * KJX_TILE_BYTES) +
+	       (shape.mode == KJX_NEST_FLAT && insn->n_acc == 1 ? KJX_ENDS * KJX_FOLD_BYTES : 0);
 }

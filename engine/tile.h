@@ -4,10 +4,12 @@
  * for the next stays in vector registers.
  *
  * A strip routine of a cheap operation is bound by its loads and stores. A tile is KJX_TILE_VECTORS vectors of one cpu
- * table. Steps work on two tiles in registers, A and B, and on memory: A = A + strip, B = A, strip = A, ... They follow each
- * other in the plan like the operations of threaded code (thread.h): each goes on to the next by a sibling call that hands
- * A and B over in vector registers. The last one returns; the caller begins again with the next tile. (A build without
- * sibling calls is as deep as a list of steps is long.)
+ * table. Steps work on a tile in registers, A, and on memory: A = A + strip, strip = A, ... They follow each other in the plan
+ * like the operations of threaded code (thread.h): each goes on to the next by a sibling call that hands A over in vector
+ * registers; the last one to the first, for the next tile. (A build without sibling calls is as deep as a list of steps for all
+ * tiles of a strip is long.) The jump from step to step takes about five cycles whatever a step does, so A is all the vectors
+ * that calls pass in registers, and what often follows each other is one step. What is needed again soon waits in one of a few
+ * kept tiles of memory, always the same ones.
  *
  * What is left of a strip, less than a tile, goes through a second list of the same steps, with functions that read and
  * write no more of a tensor than that. Slots have room for whole tiles (nest.h); stores of less than a vector would make the
@@ -18,32 +20,35 @@
 
 #include "port.h"
 
-#define KJX_TILE_VECTORS 4u
-#define KJX_TILE_BYTES 256u	/* of the largest tile */
+#define KJX_TILE_VECTORS 8u
+#define KJX_TILE_BYTES 512u	/* of the largest tile */
+#define KJX_TILES_KEPT 8u
+#define KJX_ENDS 16u		/* rows whose folds end together, at most */
 #define KJX_TILE_LANES 64u	/* nests of fewer lanes do without */
 
 /* a step's function; its vectors are the business of the cpu table alone (ukernels/tiles.inc) */
 typedef void kjx_tile_fn(void);
 
 /** struct kjx_tile_step
- * @cell:	of the strip (or the one element for all lanes) that it reads or writes
- * @part:	steps from this one to the same one for a part of a tile
+ * @cell:	of the strip (or the kept tile, or the one element for all lanes) that it reads or writes
+ * @other:	cell of the element, where @cell is a strip's; of a last step: steps back to the first
+ * A list begins with one that only says, as @cell, how many steps further on the list for parts of tiles begins.
  */
 struct kjx_tile_step {
 	kjx_tile_fn *fn;
-	u32 cell, part;
+	u32 cell, other;
 };
 
-/* where the operands of an operation are: MEMORY a strip, ONE an element. Two-letter ones are left and right operand */
+/* where the operands of an operation are: MEMORY a strip, KEPT a kept tile, ONE an element; the left one first */
 enum kjx_tile_form {
-	KJX_TILE_A_MEMORY, KJX_TILE_MEMORY_A, KJX_TILE_A_ONE, KJX_TILE_ONE_A, KJX_TILE_AA, KJX_TILE_AB, KJX_TILE_BA,
+	KJX_TILE_A_MEMORY, KJX_TILE_MEMORY_A, KJX_TILE_MEMORY_ONE, KJX_TILE_A_ONE, KJX_TILE_ONE_A, KJX_TILE_AA, KJX_TILE_A_KEPT, KJX_TILE_KEPT_A,
 	KJX_TILE_FORMS,
 };
 
 /** struct kjx_tile_row - an operation that has steps; unary: form AA
  * @code:	of the micro-operation, as in struct kjx_uop
  * @fn:		by form
- * @part:	of the first two forms, where they read a part of a tile
+ * @part:	of the first three forms, where they read a part of a tile
  */
 struct kjx_tile_row {
 	u32 code, is_unary;
@@ -52,14 +57,18 @@ struct kjx_tile_row {
 
 /** struct kjx_tile_fold - a fold of A onto KJX_FOLD_BYTES of accumulators (cpu.h)
  * @code:	of the micro-operation that combines two
+ * @last:	likewise, as the last step
  * @begin:	accumulators that change nothing
  * @end:	their upper half onto the lower, down to the first one
+ * @ends:	likewise for each of @rows times KJX_FOLD_BYTES of accumulators, up to KJX_ENDS; the results lie side by side, at
+ *		@acc. Other accumulators up to KJX_ENDS are read, too
  */
 struct kjx_tile_fold {
 	u32 code, zero;
-	kjx_tile_fn *fn, *part;
+	kjx_tile_fn *fn, *last, *part;
 	void (*begin)(void *acc);
 	void (*end)(void *acc);
+	void (*ends)(void *acc, u64 rows);
 };
 
 /* steps that are no operation */
@@ -67,9 +76,10 @@ enum kjx_tile_move {
 	KJX_TILE_LOAD,		/* A = strip */
 	KJX_TILE_STORE,		/* strip = A */
 	KJX_TILE_LOAD_ONE,	/* from here on: the same on a part of a tile */
-	KJX_TILE_PUT,		/* B = A */
-	KJX_TILE_GET,		/* A = B */
-	KJX_TILE_END,
+	KJX_TILE_PUT,		/* kept tile = A */
+	KJX_TILE_GET,		/* A = kept tile */
+	KJX_TILE_STORE_LAST,	/* strip = A, and the next tile */
+	KJX_TILE_END,		/* the next tile */
 	KJX_TILE_MOVES,
 };
 

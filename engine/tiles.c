@@ -4,21 +4,20 @@
  * reads and writes is right when they run in order, whole strips at a time. They all work element by element on elements of
  * one size, and their strips are the same or apart; so a run of them may as well be done tile by tile.
  *
- * Invariant: A holds the result of the last operation, B a definition that is read later, or none. A definition that is
- * read by the next operation alone stays in A; one that is read last soon goes to B if that is free, else into its strip. What is
- * not a slot (a view that is stored to), or is read by other micro-operations, always goes into its strip.
+ * Invariant: A holds the result of the last operation, kept tiles definitions that are read later. A definition that is
+ * read by the next operation alone stays in A; one that later operations of the run read goes to a kept tile if one is free, else
+ * into its strip. What is not a slot (a view that is stored to), or is read by other micro-operations, always goes into its strip.
  */
 #include "nest.h"
 
 #define NONE 0xffff
 #define NEVER 0xfffe	/* read last: not at all */
-#define SOON 8		/* what is read last so many operations from now, at most, may have B until then */
 
-/* a run in the making: the micro-operations [@first, @end), elements of 1 << @log2 bytes; definitions in registers */
+/* a run in the making: the micro-operations [@first, @end), elements of 1 << @log2 bytes; the definitions in A and kept tiles */
 struct run {
 	struct kjx_tiler *t;
 	u32 first, end, log2;
-	u16 a, b;
+	u16 a, kept[KJX_TILES_KEPT];
 };
 
 static struct kjx_def *def_of(const struct kjx_tiler *t, u32 def)
@@ -80,12 +79,12 @@ static u32 point(struct kjx_tiler *t, u32 first, u32 n)
 	return kept;
 }
 
-static void emit(struct kjx_tiler *t, kjx_tile_fn *whole, kjx_tile_fn *part, u32 cell)
+static void emit(struct kjx_tiler *t, kjx_tile_fn *whole, kjx_tile_fn *part, u32 cell, u32 other)
 {
 	struct kjx_tile_step *step = &t->steps[t->n_steps++];
 
-	step[0] = (struct kjx_tile_step) { .fn = whole, .cell = cell, .part = t->most };
-	step[t->most] = (struct kjx_tile_step) { .fn = part, .cell = cell };
+	step[0] = (struct kjx_tile_step) { .fn = whole, .cell = cell, .other = other };
+	step[t->most] = (struct kjx_tile_step) { .fn = part, .cell = cell, .other = other };
 }
 
 /* does the strip end where its elements do? A slot has room for whole tiles */
@@ -99,24 +98,36 @@ static void move(const struct run *r, enum kjx_tile_move which, u32 cell)
 	kjx_tile_fn *const (*fn)[KJX_TILE_MOVES] = r->t->ssa->cpu->tiles->moves[r->log2 - 2];
 	bool tensor = which <= KJX_TILE_STORE && is_tensor(r->t, cell);
 
-	emit(r->t, fn[0][which], fn[tensor][which], cell);
+	emit(r->t, fn[0][which], fn[tensor][which], cell, 0);
 }
 
-/* an operation of which one operand, @def, is not in a register, unless the form says so */
-static void apply(const struct run *r, const struct kjx_tile_row *row, u32 form, u32 def)
+/* an operation of which one operand, @def, is not in a register, unless the form says so; or both */
+static void apply(const struct run *r, const struct kjx_tile_row *row, u32 form, u32 def, u32 other)
 {
-	bool tensor = form <= KJX_TILE_MEMORY_A && is_tensor(r->t, def);
+	bool tensor = form <= KJX_TILE_MEMORY_ONE && is_tensor(r->t, def);
 
-	emit(r->t, row->fn[form], tensor ? row->part[form] : row->fn[form], def);
+	emit(r->t, row->fn[form], tensor ? row->part[form] : row->fn[form], def, other);
+}
+
+/* the kept tile that holds @def (NONE: that is free), or KJX_TILES_KEPT */
+static u32 find_kept(const struct run *r, u32 def)
+{
+	u32 i;
+
+	for (i = 0; i < KJX_TILES_KEPT && r->kept[i] != def; i++)
+		;
+	return i;
 }
 
 /* A = @def */
 static void bring(struct run *r, u32 def)
 {
+	u32 kept = find_kept(r, def);
+
 	if (r->a == def)
 		return;
-	if (r->b == def)
-		move(r, KJX_TILE_GET, 0);
+	if (kept < KJX_TILES_KEPT)
+		move(r, KJX_TILE_GET, r->t->kept + kept);
 	else
 		move(r, def_of(r->t, def)->one ? KJX_TILE_LOAD_ONE : KJX_TILE_LOAD, def);
 	r->a = (u16)def;
@@ -124,26 +135,29 @@ static void bring(struct run *r, u32 def)
 
 static void operate(struct run *r, const struct kjx_tile_row *row, const struct kjx_micro *m)
 {
-	u32 x = m->a, y = m->b, form;
+	u32 x = m->a, y = m->b, form, kept;
 	bool x_one = def_of(r->t, x)->one, y_one = def_of(r->t, y)->one;
 
 	if (row->is_unary || x == y) {
 		bring(r, x);
-		apply(r, row, KJX_TILE_AA, x);
+		apply(r, row, KJX_TILE_AA, x, 0);
 		return;
 	}
-	if (r->a != x && r->a != y) {	/* one of them in A: not the one in B, rather a strip than an element */
-		if (r->b == x || (r->b != y && x_one && !y_one))
-			bring(r, y);
-		else
-			bring(r, x);
+	if (r->a != x && r->a != y) {
+		if (y_one && !x_one && find_kept(r, x) == KJX_TILES_KEPT) {
+			apply(r, row, KJX_TILE_MEMORY_ONE, x, y);
+			return;
+		}
+		bring(r, x_one && !y_one ? y : x);	/* one of them in A: rather a strip than an element */
 	}
 	if (r->a == x) {
-		form = r->b == y ? KJX_TILE_AB : y_one ? KJX_TILE_A_ONE : KJX_TILE_A_MEMORY;
-		apply(r, row, form, y);
+		kept = find_kept(r, y);
+		form = kept < KJX_TILES_KEPT ? KJX_TILE_A_KEPT : y_one ? KJX_TILE_A_ONE : KJX_TILE_A_MEMORY;
+		apply(r, row, form, kept < KJX_TILES_KEPT ? r->t->kept + kept : y, 0);
 	} else {
-		form = r->b == x ? KJX_TILE_BA : x_one ? KJX_TILE_ONE_A : KJX_TILE_MEMORY_A;
-		apply(r, row, form, x);
+		kept = find_kept(r, x);
+		form = kept < KJX_TILES_KEPT ? KJX_TILE_KEPT_A : x_one ? KJX_TILE_ONE_A : KJX_TILE_MEMORY_A;
+		apply(r, row, form, kept < KJX_TILES_KEPT ? r->t->kept + kept : x, 0);
 	}
 }
 
@@ -151,26 +165,44 @@ static void operate(struct run *r, const struct kjx_tile_row *row, const struct 
 static void keep(struct run *r, u32 at)
 {
 	struct kjx_tiler *t = r->t;
-	u32 dst = t->ssa->micro[at].dst, last = def_of(t, dst)->last;
+	u32 dst = t->ssa->micro[at].dst, last = def_of(t, dst)->last, i;
 
 	r->a = (u16)dst;
 	if (t->fold && dst == t->value) {
-		emit(t, t->fold->fn, t->fold->part, t->acc);
+		emit(t, t->fold->fn, t->fold->part, t->acc, 0);
 		t->folded = 1;
 		last = t->value_last;
 	}
-	if (r->b != NONE && def_of(t, r->b)->last <= at)
-		r->b = NONE;
+	for (i = 0; i < KJX_TILES_KEPT; i++)
+		if (r->kept[i] != NONE && def_of(t, r->kept[i])->last <= at)
+			r->kept[i] = NONE;
 	if (def_of(t, dst)->slot == KJX_NO_SLOT || last == KJX_LIVE_OUT || (last != NEVER && last >= r->end)) {
 		move(r, KJX_TILE_STORE, dst);
 	} else if (last != NEVER && last > at + 1) {
-		if (r->b == NONE && last - at <= SOON) {
-			move(r, KJX_TILE_PUT, 0);
-			r->b = (u16)dst;
+		i = find_kept(r, NONE);
+		if (i < KJX_TILES_KEPT) {
+			move(r, KJX_TILE_PUT, t->kept + i);
+			r->kept[i] = (u16)dst;
 		} else {
 			move(r, KJX_TILE_STORE, dst);
 		}
 	}
+}
+
+/* the last step, on from which is the first of the next tile: what was to be the last one itself where it can */
+static void finish(struct run *r, u32 first)
+{
+	struct kjx_tiler *t = r->t;
+	kjx_tile_fn *const *fn = t->ssa->cpu->tiles->moves[r->log2 - 2][0];
+	struct kjx_tile_step *last = &t->steps[t->n_steps - 1];
+
+	if (last->fn == fn[KJX_TILE_STORE])
+		last->fn = fn[KJX_TILE_STORE_LAST];
+	else if (t->fold && last->fn == t->fold->fn)
+		last->fn = t->fold->last;
+	last->other = t->n_steps - 1 - first;
+	move(r, KJX_TILE_END, 0);
+	t->steps[t->n_steps - 1].other = t->n_steps - 1 - first;
 }
 
 /* the steps of a run, as one micro-operation in place of its first */
@@ -180,17 +212,22 @@ static void build(struct run *r)
 	const struct kjx_tiles *tiles = t->ssa->cpu->tiles;
 	struct kjx_fixed *f = &t->fixed[t->n_fixed++];
 	struct kjx_micro *m = t->ssa->micro;
-	u32 at;
+	u32 at, head = t->n_steps;
 
-	f->data = &t->steps[t->n_steps];
+	f->data = &t->steps[head];
+	emit(t, NULL, NULL, t->most, 0);
 	f->cell = kjx_ssa_def(t->ssa, 3, false);
-	if (t->self == KJX_NO_CELL)
+	if (t->self == KJX_NO_CELL) {
 		t->self = (u16)kjx_ssa_def(t->ssa, 3, false);
+		t->kept = (u16)kjx_ssa_def(t->ssa, 3, false);
+		for (at = 1; at < KJX_TILES_KEPT; at++)
+			kjx_ssa_def(t->ssa, 3, false);
+	}
 	for (at = r->first; at < r->end; at++) {
 		operate(r, row_of(t, at), &m[at]);
 		keep(r, at);
 	}
-	move(r, KJX_TILE_END, 0);
+	finish(r, head + 1);
 	for (at = r->first + 1; at < r->end; at++) {
 		m[at].fn = NULL;
 		m[at].c = KJX_MICRO_NONE;
@@ -219,19 +256,21 @@ static bool pays(const struct run *r)
 u32 kjx_tile(struct kjx_tiler *t, u32 first, u32 n)
 {
 	struct kjx_micro *m = t->ssa->micro;
-	u32 at, kept = first;
+	u32 at, kept = first, i;
 
 	find_uses(t, first, n);
 	n = point(t, first, n);
 	find_uses(t, first, n);
 	for (at = first; at < first + n;) {
-		struct run r = { .t = t, .first = at, .end = at, .a = NONE, .b = NONE };
+		struct run r = { .t = t, .first = at, .end = at, .a = NONE };
 		const struct kjx_tile_row *row = row_of(t, at);
 
 		for (r.log2 = row ? log2_of(row) : 0; row && log2_of(row) == r.log2;) {
 			r.end++;
 			row = r.end < first + n ? row_of(t, r.end) : NULL;
 		}
+		for (i = 0; i < KJX_TILES_KEPT; i++)
+			r.kept[i] = NONE;
 		if (r.end > at && pays(&r))
 			build(&r);
 		at = r.end > at ? r.end : at + 1;

@@ -8,6 +8,7 @@ a cluster can run as a whole. Greedy, in program order.
 
 import heapq
 from dataclasses import dataclass, field
+from math import prod
 from operator import attrgetter
 
 from kjax.compiler.order import Order
@@ -18,6 +19,9 @@ VIEWS = {"broadcast_in_dim", "reshape", "transpose", "slice", "reverse", "window
 MAX_MEMBERS = 160
 MAX_REDUCTIONS = 4
 MAX_SEARCH = 512  # nodes
+FOLDS = {(name, dtype) for name in ("add", "mul", "max", "min") for dtype in ("f32", "f64")}
+LONG_ROW = 64
+MAX_POSTS = 8  # of a reduction along rows
 SMALL_EXTENT = 32  # a reduction shorter than this runs with strips along the kept dims
 
 _ELEMENTWISE = {o.name for o in ops.OPS if o.form not in ("special", "convert") and o.name != "copy"} | {"convert"}
@@ -106,6 +110,21 @@ def strips_along_kept(shape, dims):
             break
         inner *= shape[d]
     return inner >= 2
+
+
+def ends_together(cluster, dims):
+    """Whether the engine ends the folds of several rows at once (engine/reduce.c): one float fold along long rows."""
+    trailing = dims == list(range(len(cluster.shape) - len(dims), len(cluster.shape)))
+    return (trailing and len(cluster.reduces) == 1 and reduced_by(cluster.reduces[0]) in FOLDS
+            and prod(cluster.shape[d] for d in dims) >= LONG_ROW and len(cluster.posts) < MAX_POSTS)
+
+
+def reduced_by(op):
+    """(operation, dtype) that a reduction combines two values with, where it is a single one; else None."""
+    body = op.regions[0].ops
+    if len(body) != 1 or len(op.operands) != 2 or set(body[0].operands) != set(op.regions[0].arguments):
+        return None
+    return body[0].name, body[0].result.type.dtype
 
 
 class _Fuser:
@@ -255,7 +274,10 @@ class _Fuser:
 
     @staticmethod
     def post_pays(cluster):
+        """Whether the post body has lanes: kept dims that strips run along, or rows whose folds end together."""
         dims = [d for d in range(len(cluster.shape)) if d not in cluster.kept]
+        if ends_together(cluster, dims):
+            return True
         count = 1
         for d in cluster.kept:
             count *= cluster.shape[d]
