@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Decoding of a nest: how a reduction folds its values (reduce.c), once its map and combine bodies are decoded.
+ */
+#include "nest_decode.h"
+
+/* the same operation on tiles: whole accumulators of long strips */
+static const struct kjx_tile_fold *tile_fold_of(const struct kjx_decoder *d)
+{
+	const struct kjx_nest_plan *plan = d->plan;
+	const struct kjx_tile_fold *fold;
+
+	if (!plan->fold || plan->strip < (u32)KJX_FOLD_BYTES >> plan->acc[0].log2_size)
+		return NULL;
+	for (fold = d->b->cpu->tiles->folds; fold->code; fold++)
+		if (plan->combine.micro->fn == d->b->cpu->uops[fold->code])
+			return fold;
+	return NULL;
+}
+
+/* the routine that folds whole strips, where the combine body is one operation on the accumulator and the value */
+static kjx_fold_fn *fold_of(const struct kjx_decoder *d)
+{
+	const struct kjx_micro *m = d->plan->combine.micro;
+	const struct kjx_fold *fold;
+
+	for (fold = d->b->cpu->folds; fold->fn; fold++)
+		if (m->a != m->b && m->fn == d->b->cpu->uops[fold->code])
+			break;
+	return fold->fn;
+}
+
+/* May view @i be read or written for several rows at once, as lanes, by the post body? */
+static bool is_dense_over_rows(const struct kjx_decoder *d, u32 i)
+{
+	return d->views[i].is_iota == 0 &&
+	       kjx_strides(kjx_nest_operand(d->insn, i))[d->shape.order[d->shape.n_kept - 1u]] == 1;
+}
+
+/*
+ * Rows whose folds end together, at most. The post body's lanes are then rows; and it runs when the map body has already been
+ * through later rows: so neither may touch what the other stores.
+ */
+static u16 ends_of(const struct kjx_decoder *d)
+{
+	const struct kjx_nest *insn = d->insn;
+	const struct kjx_uop *u = d->b->image->uops + insn->body, *post = u + insn->n_map + insn->n_combine;
+	u64 map_stores = 0, map_uses = 0, post_stores = 0, i;
+
+	if (!d->plan->tile_fold || !d->shape.n_kept || (insn->rows && d->shape.n_kept == 1))
+		return 1;
+	for (i = 0; i < insn->n_map; i++) {
+		bool store = kjx_uop_op(&u[i]) == KJX_OP_STORE;
+
+		if (store || kjx_uop_op(&u[i]) == KJX_OP_LOAD)
+			map_uses |= 1ull << u[i].imm;
+		if (store)
+			map_stores |= 1ull << u[i].imm;
+	}
+	for (i = 0; i < insn->n_post; i++)
+		if (kjx_uop_op(&post[i]) == KJX_OP_STORE)
+			post_stores |= 1ull << post[i].imm;
+	for (i = 0; map_uses; i++, map_uses >>= 1)
+		if ((map_uses & 1) && (d->clash[i] & post_stores))
+			return 1;
+	for (i = 0; i < insn->n_post; i++) {
+		u32 op = kjx_uop_op(&post[i]), view = post[i].imm;
+		const struct kjx_view *v = &d->views[view];
+
+		if (op == KJX_OP_IOTA)
+			return 1;
+		if (op == KJX_OP_LOAD && (d->clash[view] & map_stores))
+			return 1;
+		if (op == KJX_OP_LOAD && v->lanes == KJX_LANES_SCALAR && !v->in_loops && !d->clash[view])
+			continue;	/* the same for all rows: a strip */
+		if ((op == KJX_OP_LOAD || op == KJX_OP_STORE) && !is_dense_over_rows(d, view))
+			return 1;
+	}
+	return KJX_ENDS;
+}
+
+/* what there is for the combine body */
+void kjx_decode_folds(struct kjx_decoder *d)
+{
+	struct kjx_nest_plan *plan = d->plan;
+	const struct kjx_micro *m = plan->combine.micro;
+
+	plan->plain = d->insn->n_acc == 1 && plan->combine.n_micro == 1 && m->fn && m->dst == 2 && m->a < 2 && m->b < 2 &&
+		      m->c < 2;
+	if (plan->plain && plan->mode == KJX_NEST_FLAT && plan->unit == 1)
+		plan->fold = fold_of(d);
+	plan->tile_fold = tile_fold_of(d);
+	plan->ends = ends_of(d);
+}
