@@ -91,6 +91,18 @@ void kjx_phase_run(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, con
 	run_micros(cpu, p, phase, w, lane, n);
 }
 
+void kjx_next_row_run(const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	const struct kjx_move *move = p->moves, *end = move + p->n_moves;
+	const struct kjx_micro *m = p->map.micro, *last = m + p->map.n_micro;
+	void **cells = w->cells;
+
+	for (; move != end; move++)
+		cells[move->cell] = (u8 *)cells[move->cell] + move->step;
+	for (; m != last; m++)
+		m->fn(cells[m->dst], cells[m->a], cells[m->b], cells[m->c], p->lanes);
+}
+
 static void link(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
 {
 	u32 i;
@@ -160,6 +172,22 @@ static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const stru
 	}
 }
 
+/* Rows of one strip each, as many as the innermost loop has; counters and cursors are those of the last one when it returns. */
+static bool map_rows(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u64 left = kjx_rows_left(s, p, w), done = 1, cost = kjx_strip_cost(p->lanes, p->map.weight);
+	bool over;
+
+	kjx_phase_run(s->cpu, p, &p->map, w, 0, p->lanes);
+	for (over = kjx_spend(s, cost); done < left && !over; done++) {
+		kjx_next_row_run(p, w);
+		over = kjx_spend(s, cost);
+	}
+	w->counters[p->n_kept - 1u] += done - 1;
+	kjx_rows_skip(p, w, done - 1);
+	return over;
+}
+
 enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
 {
 	struct kjx_work w = kjx_nest_work(s, p);
@@ -181,8 +209,12 @@ enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
 		u64 n = kjx_min(p->strip, end - at[1]);
 		bool over;
 
-		kjx_phase_run(s->cpu, p, &p->map, &w, at[1], n);
-		over = kjx_spend(s, kjx_strip_cost(n, p->map.weight));
+		if (p->moves) {
+			over = map_rows(s, p, &w);
+		} else {
+			kjx_phase_run(s->cpu, p, &p->map, &w, at[1], n);
+			over = kjx_spend(s, kjx_strip_cost(n, p->map.weight));
+		}
 		at[1] += n;
 		if (at[1] == end) {
 			at[1] = 0;

@@ -79,6 +79,12 @@ struct kjx_phase {
 
 #define KJX_NO_CELL 0xffff
 
+/* a cell that points elsewhere in the next row (point of the innermost kept loop) */
+struct kjx_move {
+	u64 cell;
+	s64 step;
+};
+
 struct kjx_fixed {
 	u64 cell;
 	const void *data;
@@ -109,6 +115,7 @@ struct kjx_acc {
  * @folded:	the map body folds onto the accumulators itself
  * @ends:	rows (points of the innermost kept loop) whose folds end together and go through the post body as lanes, at most;
  *		their accumulators come after the kept tiles. 1: each row by itself
+ * @moves:	when each row is one strip, and its map body nothing but routines: what sets its cells for the next row; or NULL
  * @self:	cell that points at the cells themselves: for tiles; or KJX_NO_CELL
  * @kept:	then the first of KJX_TILES_KEPT cells that point at the kept tiles, which come after the slots
  * @quick:	single, and nothing but routines on cells that linking can set
@@ -120,7 +127,7 @@ struct kjx_nest_plan {
 	u8 mode, n_acc, n_kept, n_red;
 	u8 single, quick, plain, n_vary;
 	u8 by_rows, has_link, threaded, folded;
-	u16 self, kept, ends, zero0;
+	u16 self, kept, ends, n_moves;
 	u32 strip, n_cells, n_views;
 	u64 lanes, unit, red;
 	u64 cost;			/* of a single strip */
@@ -133,6 +140,7 @@ struct kjx_nest_plan {
 	const struct kjx_pair *in_slots;
 	const struct kjx_fixed *fixed;
 	const struct kjx_splat *splats;
+	const struct kjx_move *moves;
 	u32 n_in_slots, n_fixed, n_splats, n_slots;
 	u32 slot_bytes, cursors, counters, slots;
 	u64 link_at;
@@ -238,6 +246,31 @@ void kjx_copy_micro(const struct kjx_cpu *cpu, struct kjx_micro *m, u32 log2);
 /* run a body on @n lanes from @lane on */
 void kjx_phase_run(const struct kjx_cpu *cpu, const struct kjx_nest_plan *p, const struct kjx_phase *phase,
 		   const struct kjx_work *w, u64 lane, u64 n);
+
+/* rows that are left of the innermost kept loop (and of the slice's piece), where the counters are */
+static inline u64 kjx_rows_left(const struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
+{
+	u32 loop = p->n_kept - 1u;
+	u64 end = p->loop_dim[loop];
+
+	if (p->by_rows && !loop)
+		return 1;
+	if (s->part && !p->by_rows && !loop)
+		end = kjx_min(end, s->part->to);
+	return end - w->counters[loop];
+}
+
+/* cursors @rows steps of the innermost kept loop on */
+static inline void kjx_rows_skip(const struct kjx_nest_plan *p, const struct kjx_work *w, u64 rows)
+{
+	u32 i;
+
+	for (i = 0; rows && i < p->n_vary; i++)
+		w->cursors[p->vary[i]].value += rows * (u64)p->views[p->vary[i]].delta[p->n_kept - 1u];
+}
+
+/* the map body on the row after that which its cells are set for (p->moves) */
+void kjx_next_row_run(const struct kjx_nest_plan *p, const struct kjx_work *w);
 
 /* after a step of the kept loops: has one of dim 0 begun? */
 static inline bool kjx_row_is_over(const struct kjx_nest_plan *p, const struct kjx_work *w)

@@ -54,6 +54,9 @@ void kjx_decode_places(struct kjx_decoder *d, u32 first, bool post);
 /* what there is for the combine body */
 void kjx_decode_folds(struct kjx_decoder *d);
 
+/* once the map body is as it will run */
+void kjx_decode_moves(struct kjx_decoder *d);
+
 /* ---- nest_layout.c ---- */
 
 void kjx_decode_layout(struct kjx_decoder *d);

@@ -37,6 +37,29 @@ static bool is_dense_over_rows(const struct kjx_decoder *d, u32 i)
 	       kjx_strides(kjx_nest_operand(d->insn, i))[d->shape.order[d->shape.n_kept - 1u]] == 1;
 }
 
+/* what moves the cells of the map body from row to row, when that is all there is to do */
+void kjx_decode_moves(struct kjx_decoder *d)
+{
+	struct kjx_nest_plan *plan = d->plan;
+	const struct kjx_phase *map = &plan->map;
+	struct kjx_move *moves = kjx_build(d->b, (map->n_dense + map->n_points) * sizeof(*moves));
+	u32 i;
+
+	if (!plan->n_kept || plan->n_red || plan->strip != plan->lanes)
+		return;
+	for (i = 0; i < map->n_micro; i++)
+		if (!map->micro[i].fn)
+			return;
+	for (i = 0; i < map->n_dense + map->n_points; i++) {
+		const struct kjx_pair *pair = i < map->n_dense ? &map->dense[i] : &map->points[i - map->n_dense];
+		s64 step = d->views[pair->what].delta[plan->n_kept - 1u];
+
+		if (step)
+			moves[plan->n_moves++] = (struct kjx_move) { .cell = pair->cell, .step = step };
+	}
+	plan->moves = moves;
+}
+
 /*
  * Rows whose folds end together, at most. The post body's lanes are then rows; and it runs when the map body has already been
  * through later rows: so neither may touch what the other stores.

@@ -14,8 +14,8 @@
  * vectors, and go through the post body as lanes. Each is folded in the same order as alone.
  *
  * Progress: at[1] = lane; at[2] = 1 while accumulators hold something (inner mode: in the middle of the reduced loop), or
- * the number of rows that wait for their end; counters and cursors, in the link, survive between slices. While rows wait,
- * counters are those of the first, cursors those of the row in progress.
+ * the number of rows that wait for their end; counters and cursors, in the link, survive between slices. While rows wait, both
+ * are those of the first.
  */
 #include "nest.h"
 
@@ -166,28 +166,8 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 	}
 }
 
-/* how many rows from where the counters are end together */
-static u64 rows_together(const struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
-{
-	u32 loop = p->n_kept - 1u;
-	u64 end = p->loop_dim[loop];
-
-	if (s->part && !p->by_rows && !loop)
-		end = kjx_min(end, s->part->to);
-	return kjx_min(p->ends, end - w->counters[loop]);
-}
-
-/* cursors @rows steps of the innermost kept loop on */
-static void skip(const struct kjx_nest_plan *p, const struct kjx_work *w, u64 rows)
-{
-	u32 i;
-
-	for (i = 0; i < p->n_vary; i++)
-		w->cursors[p->vary[i]].value += rows * (u64)p->views[p->vary[i]].delta[p->n_kept - 1u];
-}
-
-/* the next strip of row @row: true when the slice is over */
-static bool fold_next(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w, u64 row)
+/* the next strip of row @row, whose first the cursors are at: true when the slice is over */
+static bool fold_next(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w, u64 row, bool again)
 {
 	u64 *at = s->vm->at, n = kjx_min(p->strip, p->lanes - at[1]);
 	u8 *acc = kjx_end_slot(p, w, row);
@@ -195,16 +175,36 @@ static bool fold_next(struct kjx_slice *s, const struct kjx_nest_plan *p, const 
 	w->cells[2] = acc;
 	if (p->folded && !at[1])
 		p->tile_fold->begin(acc);
-	kjx_phase_run(s->cpu, p, &p->map, w, at[1], n);
+	if (again)
+		kjx_next_row_run(p, w);
+	else
+		kjx_phase_run(s->cpu, p, &p->map, w, at[1], n);
 	if (!p->folded)
 		p->fold(acc, w->cells[p->acc[0].value], n, KJX_FOLD_BYTES >> p->acc[0].log2_size, at[1] ? 0 : KJX_FOLD_FIRST);
 	at[1] += n;
 	if (at[1] == p->lanes) {
 		at[1] = 0;
 		at[2]++;
-		skip(p, w, 1);
 	}
 	return kjx_spend(s, kjx_strip_cost(n, p->map.weight + p->combine.weight));
+}
+
+/* the rows up to @rows: false when the slice is over */
+static bool fold_rows(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w, u64 rows)
+{
+	const u64 *at = s->vm->at;
+	bool over = false, again = false;
+
+	for (; at[2] < rows && !over; again = p->moves != NULL) {
+		u64 row = at[2];
+
+		if (!again)
+			kjx_rows_skip(p, w, row);
+		over = fold_next(s, p, w, row, again);
+		if (!again)
+			kjx_rows_skip(p, w, 0 - row);
+	}
+	return !over;
 }
 
 static enum kjx_status together(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
@@ -212,20 +212,18 @@ static enum kjx_status together(struct kjx_slice *s, const struct kjx_nest_plan 
 	u64 *at = s->vm->at;
 
 	for (;;) {
-		u64 rows = rows_together(s, p, w);
+		u64 rows = kjx_min(p->ends, kjx_rows_left(s, p, w));
 		bool over;
 
-		while (at[2] < rows)
-			if (fold_next(s, p, w, at[2]))
-				return KJX_AGAIN;
+		if (!fold_rows(s, p, w, rows))
+			return KJX_AGAIN;
 		w->cells[0] = kjx_end_slot(p, w, 0);
 		p->tile_fold->ends(w->cells[0], rows);
-		skip(p, w, 0 - rows);
 		kjx_phase_run(s->cpu, p, &p->post, w, 0, rows);
 		over = kjx_spend(s, rows * (kjx_halving_cost(p->strip, p->combine.weight) +
 					    kjx_strip_cost(1, p->post.weight)));
 		at[2] = 0;
-		skip(p, w, rows - 1);
+		kjx_rows_skip(p, w, rows - 1);
 		w->counters[p->n_kept - 1u] += rows - 1;
 		if (!kjx_nest_step(p, w, 0, p->n_kept, 0) || (p->by_rows && kjx_row_is_over(p, w)) ||
 		    kjx_nest_is_over(s, p, w))

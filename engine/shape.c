@@ -153,7 +153,7 @@ u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *in
 	bytes += (uops + cells) * sizeof(struct kjx_pair) + cells * (sizeof(struct kjx_place) + 1);
 	bytes += views * (sizeof(struct kjx_fixed) + sizeof(struct kjx_splat) + sizeof(struct kjx_view) + 32);
 	bytes += views * (16 * (rank + 1) + 8 * (rank + 2));
-	bytes += insn->n_map * (sizeof(struct kjx_fixed) + sizeof(struct kjx_pair));
+	bytes += insn->n_map * (sizeof(struct kjx_fixed) + sizeof(struct kjx_pair)) + uops * sizeof(struct kjx_move);
 	bytes += 20 * 8 + views * 24;			/* rounding of each piece to 8 */
 	kjx_nest_shape(image, insn, &shape);
 	if (shape.lanes >= KJX_TILE_LANES)

@@ -11,7 +11,7 @@ from kjax.bytecode import program as p
 from kjax.isa import dtypes, limits
 
 LARGE = 512 << 10  # bytes of a tensor that two nests share, from which on this pays
-BLOCK = 64 << 10  # bytes of the large tensors in a block of rows: well inside a second-level cache
+BLOCK = 128 << 10  # bytes of the large tensors in a block of rows: well inside a second-level cache
 
 
 def _split(nest, rows, block):
