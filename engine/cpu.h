@@ -60,6 +60,11 @@ struct kjx_scans {
 
 #define KJX_RUN_BYTES 64u
 
+/* A contraction in one go. @scratch: as gemm's. @backwards: rhs is read from its end; no matter to the result */
+typedef void kjx_product_fn(const struct kjx_gemm_plan *p, void *out, const void *lhs, const void *rhs, void *scratch, bool backwards);
+
+#define KJX_PRODUCT_UNITS 32768u	/* multiply-adds of one at most: rhs of 128 KB and less, some microseconds */
+
 struct kjx_cpu {
 	const char *name;
 	u32 needs;				/* KJX_CPU_HAS_* */
@@ -91,6 +96,8 @@ struct kjx_cpu {
 	/* rows and columns of a tile: which products are added in what order depends on where in a tile an element of out lies */
 	void (*gemm_tile)(const struct kjx_gemm_plan *p, u64 *rows, u64 *columns);
 	void (*small_dot)(const struct kjx_small_dot *p, void *out, const void *lhs, const void *rhs);
+	/* the routine that does all of a contraction, with gemm's sums; NULL: it is too much, or has to be packed, and is for gemm */
+	kjx_product_fn *(*product)(const struct kjx_gemm_plan *p);
 	/* go on with the factorization of a batch of matrices, as gemm does; the budget is in elements that are worked on */
 	u64 (*linalg)(const struct kjx_linalg_run *run, u64 *at, u64 budget, u32 *done);
 };

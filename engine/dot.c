@@ -67,9 +67,11 @@ const struct kjx_dot_plan *kjx_dot_build(struct kjx_builder *b, const struct kjx
 		p->small = small;
 		return p;
 	}
-	p->in_loop = b->in_while != 0;
 	p->region = b->region;
 	kjx_dot_gemm(&p->gemm, b->image, insn);
+	p->product = b->cpu->product(&p->gemm);
+	if (p->product)
+		p->cost = (u32)(p->gemm.b * p->gemm.m * p->gemm.n * p->gemm.k) * p->weight;
 	kjx_place_set(b->image, p->gemm.swapped ? &p->rhs : &p->lhs, lhs->tensor, lhs->offset);
 	kjx_place_set(b->image, p->gemm.swapped ? &p->lhs : &p->rhs, rhs->tensor, rhs->offset);
 	kjx_place_set(b->image, &p->out, out->tensor, out->offset);
@@ -84,8 +86,6 @@ enum kjx_status kjx_dot_run(struct kjx_slice *s, const struct kjx_dot_plan *p)
 		.rhs = kjx_address(s, &p->rhs),
 		.out = kjx_address(s, &p->out),
 		.scratch = s->scratch,
-		.again = p->in_loop,
-		.backwards = p->in_loop && (s->vm->region[p->region].trips & 1),
 		.whole = &p->gemm,
 		.to = p->gemm.m,
 	};

@@ -100,7 +100,9 @@ struct kjx_exchange_board {
 	} lane[KJX_MAX_LANES];
 };
 
-/** struct kjx_vm - the state of one lane's run; the caller's memory, about 2 kB, no pointer into itself */
+/** struct kjx_vm - the state of one lane's run; the caller's memory, about 2 kB, no pointer into itself
+ * @runs:	begun in this memory, which is zero before the first one. Every other one reads what a cache holds some of from its end
+ */
 struct kjx_vm {
 	const struct kjx_plan *plan;
 	u8 *arena;
@@ -118,10 +120,11 @@ struct kjx_vm {
 	struct {
 		u64 trips;
 	} region[KJX_MAX_DEPTH];
+	u64 runs;
 };
 
 /** kjx_start - begin a run
- * @vm:		filled in
+ * @vm:		zero before its first use; filled in
  * @arena:	facts.arena_bytes, 64-byte aligned, zero before its first use, not shared with a concurrent run
  * @inputs:	one pointer for each input, aligned to its element; read only, except where an output aliases it
  * @outputs:	likewise; an aliased output's pointer equals its input's

@@ -26,6 +26,7 @@ enum kjx_gemm_kind {
 #define KJX_GEMM_SPILL		(KJX_GEMM_SPILL_TILE + 1024u)
 #define KJX_GEMM_DOTS_COLUMNS	4	/* that KJX_GEMM_DOTS takes at once */
 #define KJX_GEMM_PANEL_ROWS	14u	/* most rows of an lhs panel, any cpu table */
+#define KJX_GEMM_HALF_BYTES	(1u << 17)	/* as much as a product in halves has columns for, at most (cpu.h: of two k and more) */
 #define KJX_GEMM_ROW_SUMS	64u	/* bytes: one u32 for each of them */
 
 /* header of the scratch memory of windows: runs of k, columns of a tile, a tile; then rhs, where it is packed */
@@ -96,9 +97,6 @@ struct kjx_small_dot {
 /** struct kjx_gemm - a contraction at its addresses
  * @lhs, @rhs:	in the plan's order: exchanged by the caller if plan->swapped
  * @scratch:	kjx_gemm_scratch() bytes, 64-byte aligned, kept between the slices of one contraction
- * @again:	rhs was read not long ago, and will be
- * @backwards:	strips of its columns from the last to the first. The same in all slices of one contraction; no matter to
- *		the result
  * @whole:	the plan of which @plan is a piece, or @plan: says how it is computed
  * @from, @to:	the rows (of m) to be done: all of them, or from and to where tiles begin (gemm_tile of the cpu table)
  */
@@ -107,7 +105,6 @@ struct kjx_gemm {
 	const u8 *lhs, *rhs;
 	u8 *out;
 	u8 *scratch;
-	bool again, backwards;
 	const struct kjx_gemm_plan *whole;
 	u64 from, to;
 };

@@ -334,6 +334,8 @@ u64 kjx_gemm_scratch(const struct kjx_gemm_plan *p)
 		return p->flags & KJX_GEMM_PACK_LHS ? kjx_align_up(p->kc * bytes, 64) : 0;
 	if (!(p->flags & KJX_GEMM_OUT_ROWS) || p->flags & KJX_GEMM_PACK_RHS)
 		total = KJX_GEMM_SPILL;
+	else if (p->m == 1)	/* a product in halves: the sums of one (ukernels/gemm_product.inc) */
+		total = kjx_align_up(kjx_min(p->n, KJX_GEMM_HALF_BYTES / bytes) * bytes, 64);
 	if (p->flags & KJX_GEMM_PACK_LHS)
 		total += kjx_align_up(KJX_GEMM_PANEL_ROWS * lanes * bytes, 64);
 	if (p->flags & KJX_GEMM_PACK_RHS)

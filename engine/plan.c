@@ -273,6 +273,8 @@ static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *s
 	case KJX_OPCODE_DOT:
 		b->region = innermost_while(o);
 		step->plan = kjx_dot_build(b, p);
+		if (((const struct kjx_dot_plan *)step->plan)->product)
+			step->opcode = KJX_STEP_PRODUCT;
 		break;
 	case KJX_OPCODE_GATHER:
 	case KJX_OPCODE_SCATTER:
@@ -354,7 +356,7 @@ static void build_splits(struct kjx_builder *b, struct kjx_step *steps)
 		if (step->opcode == KJX_STEP_ROWS)
 			found = rows_split(b, step->target - (at - 1), insn, &split);
 		else
-			found = kjx_split_set(b->image, insn, b->cpu, &split) && reads_nothing_of_others(b, insn);
+			found = step->opcode != KJX_STEP_PRODUCT && kjx_split_set(b->image, insn, b->cpu, &split) && reads_nothing_of_others(b, insn);
 		if (found) {
 			struct kjx_split *kept = kjx_build(b, sizeof(*kept));
 

@@ -125,6 +125,7 @@ struct kjx_step {
 };
 
 #define KJX_STEP_QUICK 0x80	/* as opcode: a nest that kjx_nest_quick() can run */
+#define KJX_STEP_PRODUCT 0x82	/* as opcode: a contraction that has a routine of its own */
 #define KJX_STEP_ROWS 0x81	/* as opcode: the first of the nests that run together by rows; target: after them */
 
 /* value of a predicate or branch number */
@@ -242,14 +243,17 @@ enum kjx_status kjx_nest_rows_run(struct kjx_slice *s, const struct kjx_nest_pla
 /** struct kjx_dot_plan
  * @small:	not NULL: this is all, lhs and rhs are the instruction's and point at the lowest elements
  * @lhs, @rhs:	in the order of gemm
- * @in_loop:	in the while whose trips vm->region[@region] counts: every other time tiles go backwards
+ * @product:	NULL, or the routine that does all of it
+ * @cost:	work units, if @small or @product is not NULL
+ * @region:	in a loop: of the innermost while. Every other iteration @product goes backwards
  */
 struct kjx_dot_plan {
-	struct kjx_gemm_plan gemm;
-	struct kjx_place lhs, rhs, out;
+	kjx_product_fn *product;
 	const struct kjx_small_dot *small;
-	u32 weight, cost;		/* cost: of a small one */
-	u8 in_loop, region;
+	u32 weight, cost;
+	struct kjx_place lhs, rhs, out;
+	u8 region;
+	struct kjx_gemm_plan gemm;	/* its dims, of which little is read, at the end */
 };
 
 /* dot_small.c */
@@ -264,6 +268,13 @@ u64 kjx_dot_scratch(const struct kjx_image *image, const struct kjx_dot *insn);
 u64 kjx_dot_cost(const struct kjx_image *image, const struct kjx_dot *insn);
 const struct kjx_dot_plan *kjx_dot_build(struct kjx_builder *b, const struct kjx_dot *insn);
 enum kjx_status kjx_dot_run(struct kjx_slice *s, const struct kjx_dot_plan *p);
+
+/* run one that has a routine of its own */
+static inline void kjx_product_run(struct kjx_slice *s, const struct kjx_dot_plan *p)
+{
+	p->product(&p->gemm, kjx_address(s, &p->out), kjx_address(s, &p->lhs), kjx_address(s, &p->rhs), s->scratch, s->vm->runs & 1);
+	s->spent += p->cost;
+}
 
 struct kjx_gather_plan;
 /* whether kjx_op_window() can do it; its units, those of kjx_gather_run(); its cells */

@@ -103,6 +103,15 @@ const struct kjx_op *kjx_op_call(const struct kjx_op *op, void **cells, struct k
 		return stop(s, op, status);
 	s->spent++;
 	kjx_memset(s->vm->at, 0, sizeof(s->vm->at));
+/* @region: the while, of which every other iteration reads rhs backwards */
+const struct kjx_op *kjx_op_product(const struct kjx_op *op, void **cells, struct kjx_slice *s)
+{
+	const struct kjx_dot_plan *p = op->data;
+
+	p->product(&p->gemm, cells[0], cells[1], cells[2], s->scratch, s->vm->region[op->region].trips & 1);
+	KJX_NEXT(op, cells, s);
+}
+
 	KJX_NEXT(op, cells, s);
 }
 

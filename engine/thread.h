@@ -43,8 +43,8 @@ struct kjx_op {
 #define KJX_NEXT(op, cells, slice)	KJX_JUMP(op, 1, cells, slice)
 
 /* thread.c: operations that compute nothing */
-kjx_op_fn kjx_op_finish, kjx_op_strip, kjx_op_call, kjx_op_check, kjx_op_while, kjx_op_do, kjx_op_do_bounded, kjx_op_jump;
-kjx_op_fn kjx_op_case, kjx_op_small_dot, kjx_op_splat, kjx_op_gather_lanes, kjx_op_scatter_lanes;
+kjx_op_fn kjx_op_finish, kjx_op_strip, kjx_op_tiles, kjx_op_call, kjx_op_check, kjx_op_while, kjx_op_do, kjx_op_do_bounded, kjx_op_jump;
+kjx_op_fn kjx_op_case, kjx_op_small_dot, kjx_op_product, kjx_op_splat, kjx_op_gather_lanes, kjx_op_scatter_lanes;
 kjx_op_fn kjx_op_window;		/* gather.c */
 
 #endif

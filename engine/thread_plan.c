@@ -212,6 +212,18 @@ static bool window(struct threader *t, const struct kjx_gather_plan *p)
 	return true;
 }
 
+static void product(struct threader *t, const struct kjx_dot_plan *p)
+{
+	struct kjx_op *op = emit(t, kjx_op_product, p, 1);
+	struct kjx_place *places = cells_of(t, op);
+
+	op->region = p->region;
+	places[0] = p->out;
+	places[1] = p->lhs;
+	places[2] = p->rhs;
+	t->piece += p->cost + 1;
+}
+
 static void do_(struct threader *t, const struct kjx_step *step)
 {
 	const struct kjx_control *c = step->plan;
@@ -290,6 +302,9 @@ static void step(struct threader *t, u32 at)
 	case KJX_OPCODE_SCATTER:
 		if (!window(t, step->plan))
 			emit(t, kjx_op_call, step, 0);
+		break;
+	case KJX_STEP_PRODUCT:
+		product(t, step->plan);
 		break;
 	default:
 		emit(t, kjx_op_call, step, 0);

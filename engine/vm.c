@@ -24,6 +24,7 @@ void kjx_start(struct kjx_vm *vm, const struct kjx_plan *plan, void *arena, u8 *
 	vm->op = 0;
 	vm->status = KJX_OK;
 	vm->turn = 0;
+	vm->runs++;
 	kjx_memset(vm->at, 0, sizeof(vm->at));
 }
 
@@ -92,6 +93,11 @@ static enum kjx_status run_steps(struct kjx_slice *s)
 		switch (step->opcode) {
 		case KJX_STEP_QUICK:
 			kjx_nest_quick(s, step->plan);
+			s->spent++;
+			pc++;
+			continue;
+		case KJX_STEP_PRODUCT:
+			kjx_product_run(s, step->plan);
 			s->spent++;
 			pc++;
 			continue;

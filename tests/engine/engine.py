@@ -47,7 +47,7 @@ class Vm(c.Structure):
     _fields_ = [(name, c.c_void_p) for name in ("plan", "arena", "inputs", "outputs", "board", "team")] + \
                [(name, c.c_uint64) for name in ("fuel", "used")] + \
                [(name, c.c_uint32) for name in ("lane", "pc", "op", "status")] + \
-               [("turn", c.c_uint64), ("at", c.c_uint64 * 4), ("region", c.c_uint64 * 32)]
+               [("turn", c.c_uint64), ("at", c.c_uint64 * 4), ("region", c.c_uint64 * 32), ("runs", c.c_uint64)]
 
 
 def _variables(path):
@@ -214,8 +214,12 @@ class Lane:
         self.out_pointers = (c.c_void_p * max(len(self.outs), 1))(*[b.address for b in self.outs])
         self.vm = Vm()
         self.slices = 0
-        program.lib.kjx_start(c.byref(self.vm), program.plan, self.arena.address, self.in_pointers, self.out_pointers, board,
-                            lane, fuel)
+        self.start(lane, board, fuel)
+
+    def start(self, lane=0, board=None, fuel=ALL):
+        """Begin a run, the first one or another one in the same memory."""
+        self.program.lib.kjx_start(c.byref(self.vm), self.program.plan, self.arena.address, self.in_pointers, self.out_pointers,
+                                   board, lane, fuel)
 
     def share(self, threads):
         """Let a team of ``threads`` seats do what is worth it."""

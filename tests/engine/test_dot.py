@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import Builder
+from programs import Builder, load, store
 
 from engine import Program
 from kjax.bytecode import program as p
@@ -271,6 +271,72 @@ def test_cost_covers_what_runs():
         slices += 1
     assert slices > 50
     assert lane.vm.used <= program.facts.cost
+
+
+# one row: rhs that a cache holds and rhs that it does not, next to KJX_PRODUCT_UNITS, columns that fill no vector; k of one half only
+ROWS = [(31, 256), (2, 4096), (3, 1500), (64, 256), (33, 513), (1, 9000), (65, 504), (65, 505), (256, 128), (257, 130)]
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["f32", "f64", "i64", "c64"])
+@pytest.mark.parametrize("gap", [0, 16])
+@pytest.mark.parametrize("k,n", ROWS)
+def test_a_row_from_either_end(cpu, dtype, gap, k, n):
+    """Every other run reads rhs from its end: the bits are the same, where NaNs of different payloads meet, too."""
+    rng = np.random.default_rng(k * n)
+    left, right = _numbers(rng, dtype, k), _numbers(rng, dtype, k * (n + gap))
+    lhs, rhs, out = ([0, 1], 0, k), ([1, n + gap], 0, k * (n + gap)), ([1, 0], 0, n)
+    program = _program(dtype, [0, 0, 1, 1], [n, k], lhs, rhs, out, _cpu(cpu))
+    got, = program.run(left, right)
+    np.testing.assert_array_equal(got, left @ right.reshape(k, n + gap)[:, :n])
+    if dtype == "f32":
+        left = rng.standard_normal(k).astype(np.float32)
+        right = rng.standard_normal(k * (n + gap)).astype(np.float32)
+        nans = rng.random(right.size) < 0.02
+        right.view(np.uint32)[nans] = 0x7fc00000 | rng.integers(1, 2**20, nans.sum()) | rng.integers(0, 2, nans.sum()) << 31
+    lane = program.lane((left, right))
+    runs = []
+    for _ in range(4):
+        lane.finish()
+        runs.append(lane.outputs()[0].tobytes())
+        lane.start()
+    assert lane.vm.runs == 5 and len(set(runs)) == 1
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_a_row_in_a_loop_is_the_row_outside(cpu):
+    """h = h @ w again and again, both directions, against as many runs of one product."""
+    rng = np.random.default_rng(3)
+    for size, gap in ((96, 0), (96, 16), (70, 0)):
+        w, h = (rng.standard_normal((size, size + gap)) / 10).astype(np.float32), rng.standard_normal(size).astype(np.float32)
+        build = Builder()
+        given_h, given_w, out = build.input("f32", (size,)), build.input("f32", w.shape), build.output("f32", (size,))
+        a, b, counter = build.arena("f32", size), build.arena("f32", size), build.arena("i32", 1)
+        one, limit, more = build.constant(np.int32([1])), build.constant(np.int32([5])), build.arena("i1", 1)
+
+        def copy(source, to, dtype="f32", n=size):
+            build.emit(p.Nest((n,), (p.Operand(source, 0, (1,)), p.Operand(to, 0, (1,))), (load(0, 0, dtype), store(1, 0, dtype)),
+                              n_regs=1, strip=1024))
+
+        copy(given_h, a)
+        build.emit(p.Nest((1,), (p.Operand(counter, 0, (0,)),),
+                          (load(0, 0, "i32"), p.Uop("xor", "i32", 0, 0, 0), store(0, 0, "i32")), n_regs=1, strip=1))
+        build.emit(p.While(trips=5))
+        build.emit(p.Nest((1,), tuple(p.Operand(t, 0, (0,)) for t in (counter, limit, more)),
+                          (load(0, 0, "i32"), load(1, 1, "i32"), p.Uop("lt", "i32", 0, 0, 1), store(2, 0, "i1")), n_regs=2, strip=1))
+        build.emit(p.Do(more))
+        build.emit(p.Dot("f32", 0, 0, 1, 1, (size, size), p.Operand(a, 0, (0, 1)), p.Operand(given_w, 0, (1, size + gap)),
+                         p.Operand(b, 0, (1, 0))))
+        copy(b, a)
+        build.emit(p.Nest((1,), tuple(p.Operand(t, 0, (0,)) for t in (counter, one)),
+                          (load(0, 0, "i32"), load(1, 1, "i32"), p.Uop("add", "i32", 0, 0, 1), store(0, 0, "i32")), n_regs=2, strip=1))
+        build.emit(p.End())
+        copy(a, out)
+        got, = Program(build.image, _cpu(cpu)).run(h, w)
+        once = _program("f32", [0, 0, 1, 1], [size, size], ([0, 1], 0, size), ([1, size + gap], 0, w.size), ([1, 0], 0, size), cpu)
+        for _ in range(5):
+            h, = once.run(h, w.reshape(-1))
+        np.testing.assert_array_equal(got.view(np.uint32), h.view(np.uint32))
 
 
 def test_in_a_program():
