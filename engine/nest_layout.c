@@ -67,7 +67,8 @@ static void place_cells(struct kjx_decoder *d)
 	for (i = 0; i < plan->map.n_dense; i++)
 		place[plan->map.dense[i].cell] = plan->views[plan->map.dense[i].what].place;
 	if (plan->self != KJX_NO_CELL) {
-		place[plan->self].base = KJX_BASE_SCRATCH;	/* where a nest outside of a while has its link */
+		place[plan->self].base = plan->has_link ? KJX_BASE_ARENA : KJX_BASE_SCRATCH;
+		place[plan->self].offset = (s64)plan->link_at;
 		for (i = 0; i < KJX_TILES_KEPT; i++)
 			place[plan->kept + i] = (struct kjx_place) {
 				.base = KJX_BASE_SCRATCH, .offset = (s64)(plan->slots + kjx_kept_at(plan, i)),

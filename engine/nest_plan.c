@@ -173,7 +173,7 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 		.strip = shape->strip, .lanes = shape->lanes, .unit = shape->unit, .red = shape->red,
 		.self = KJX_NO_CELL,
 	};
-	d.tiled = plan->strip >= KJX_TILE_LANES && !(b->in_while && plan->single);
+	d.tiled = plan->strip >= KJX_TILE_LANES;
 	plan->loop_dim = loop_dim = kjx_build(b, 8ull * (shape->n_kept + shape->n_red));
 	for (i = 0; i < (u32)shape->n_kept + shape->n_red; i++)
 		loop_dim[i] = dims[shape->order[i]];

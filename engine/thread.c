@@ -29,6 +29,15 @@ const struct kjx_op *kjx_op_strip(const struct kjx_op *op, void **cells, struct 
 	KJX_NEXT(op, cells, s);
 }
 
+/* @data: the nest, whose cells the steps use; @region: elements of 8 bytes */
+const struct kjx_op *kjx_op_tiles(const struct kjx_op *op, void **cells, struct kjx_slice *s)
+{
+	const struct kjx_tiles *tiles = s->cpu->tiles;
+
+	(op->region ? tiles->run64 : tiles->run)(NULL, cells[0], cells[1], NULL, op->n);
+	KJX_NEXT(op, cells, s);
+}
+
 /* @region: log2 of the element's size, here and for the lanes */
 const struct kjx_op *kjx_op_splat(const struct kjx_op *op, void **cells, struct kjx_slice *s)
 {
@@ -94,15 +103,6 @@ const struct kjx_op *kjx_op_small_dot(const struct kjx_op *op, void **cells, str
 	KJX_NEXT(op, cells, s);
 }
 
-/* an instruction with a handler of its own: it counts, and looks at the budget, itself */
-const struct kjx_op *kjx_op_call(const struct kjx_op *op, void **cells, struct kjx_slice *s)
-{
-	enum kjx_status status = s->spent >= s->limit ? KJX_AGAIN : kjx_step_run(s, op->data);
-
-	if (status != KJX_OK)
-		return stop(s, op, status);
-	s->spent++;
-	kjx_memset(s->vm->at, 0, sizeof(s->vm->at));
 /* @region: the while, of which every other iteration reads rhs backwards */
 const struct kjx_op *kjx_op_product(const struct kjx_op *op, void **cells, struct kjx_slice *s)
 {
@@ -112,6 +112,15 @@ const struct kjx_op *kjx_op_product(const struct kjx_op *op, void **cells, struc
 	KJX_NEXT(op, cells, s);
 }
 
+/* an instruction with a handler of its own: it counts, and looks at the budget, itself */
+const struct kjx_op *kjx_op_call(const struct kjx_op *op, void **cells, struct kjx_slice *s)
+{
+	enum kjx_status status = s->spent >= s->limit ? KJX_AGAIN : kjx_step_run(s, op->data);
+
+	if (status != KJX_OK)
+		return stop(s, op, status);
+	s->spent++;
+	kjx_memset(s->vm->at, 0, sizeof(s->vm->at));
 	KJX_NEXT(op, cells, s);
 }
 
@@ -192,6 +201,8 @@ enum kjx_status kjx_thread_run(struct kjx_slice *s, const struct kjx_thread *t)
 		for (op = t->ops; op != t->ops + t->n_ops; op++)
 			if (op->fn == kjx_op_call)
 				kjx_step_link(s, op->data);
+			else if (op->fn == kjx_op_tiles)
+				kjx_nest_link(s, op->data);
 	}
 	op = s->vm->op ? t->ops + (s->vm->op - 1) : t->ops;
 	while (op)

@@ -167,6 +167,15 @@ static void strip(struct threader *t, const struct kjx_nest_plan *p, const struc
 		move_lanes(t, p, m->c == KJX_MICRO_STORE ? m->a : m->dst, m->b, m->c == KJX_MICRO_STORE);
 		return;
 	}
+	if (p->self != KJX_NO_CELL && m->b == p->self) {
+		struct kjx_op *op = emit(t, kjx_op_tiles, p, p->lanes);
+
+		op->region = m->fn == t->b->cpu->tiles->run64;
+		places = cells_of(t, op);
+		places[0] = p->places[m->a];
+		places[1] = p->places[m->b];
+		return;
+	}
 	places = cells_of(t, emit(t, kjx_op_strip, (const void *)m->fn, p->lanes));
 	for (i = 0; i < KJX_CELLS; i++)
 		places[i] = p->places[cell[i]];
@@ -203,15 +212,6 @@ static bool small_dot(struct threader *t, const struct kjx_dot_plan *p)
 	return true;
 }
 
-static bool window(struct threader *t, const struct kjx_gather_plan *p)
-{
-	if (!kjx_gather_is_window(p))
-		return false;
-	kjx_window_places(p, cells_of(t, emit(t, kjx_op_window, p, kjx_window_bytes(p))));
-	t->piece += kjx_window_cost(p) + 1;
-	return true;
-}
-
 static void product(struct threader *t, const struct kjx_dot_plan *p)
 {
 	struct kjx_op *op = emit(t, kjx_op_product, p, 1);
@@ -222,6 +222,15 @@ static void product(struct threader *t, const struct kjx_dot_plan *p)
 	places[1] = p->lhs;
 	places[2] = p->rhs;
 	t->piece += p->cost + 1;
+}
+
+static bool window(struct threader *t, const struct kjx_gather_plan *p)
+{
+	if (!kjx_gather_is_window(p))
+		return false;
+	kjx_window_places(p, cells_of(t, emit(t, kjx_op_window, p, kjx_window_bytes(p))));
+	t->piece += kjx_window_cost(p) + 1;
+	return true;
 }
 
 static void do_(struct threader *t, const struct kjx_step *step)
@@ -294,6 +303,9 @@ static void step(struct threader *t, u32 at)
 	case KJX_OPCODE_END:
 		end(t, at);
 		break;
+	case KJX_STEP_PRODUCT:
+		product(t, step->plan);
+		break;
 	case KJX_OPCODE_DOT:
 		if (!small_dot(t, step->plan))
 			emit(t, kjx_op_call, step, 0);
@@ -302,9 +314,6 @@ static void step(struct threader *t, u32 at)
 	case KJX_OPCODE_SCATTER:
 		if (!window(t, step->plan))
 			emit(t, kjx_op_call, step, 0);
-		break;
-	case KJX_STEP_PRODUCT:
-		product(t, step->plan);
 		break;
 	default:
 		emit(t, kjx_op_call, step, 0);
