@@ -4,9 +4,9 @@ from kjax.bytecode.assembler import assemble
 from kjax.compiler import rows
 from kjax.compiler.encode import encode
 from kjax.compiler.lower import Lowering
-from kjax.compiler.passes import expand, hoist, indices, rematerialize, simplify
+from kjax.compiler.passes import expand, hoist, indices, rematerialize, simplify, slices
 
-PASSES = (simplify.run, expand.run, simplify.run, hoist.run, indices.run, simplify.run,
+PASSES = (simplify.run, expand.run, simplify.run, hoist.run, indices.run, slices.run, simplify.run,
           rematerialize.run)
 
 

@@ -23,12 +23,12 @@ def _is_in_memory(value):
     return value.op is None or value.type.size == 1 or not is_elementwise(value.op)
 
 
-def _uses(region):
-    """How often each value is used by an operation of ``region`` itself; values that others see count as many."""
-    uses = dict.fromkeys(region.results, 0)
+def visible_uses(region):
+    """{value: operations of ``region`` itself that use it, one for each use}, without values that others see, too."""
+    uses = {}
     for op in region.ops:
         for value in op.operands:
-            uses[value] = uses.get(value, 0) + 1
+            uses.setdefault(value, []).append(op)
     hidden = set(region.results)
     stack = [inner for op in region.ops for inner in op.regions]
     while stack:
@@ -37,14 +37,14 @@ def _uses(region):
         for op in inner.ops:
             hidden.update(op.operands)
             stack.extend(op.regions)
-    return {value: n for value, n in uses.items() if value not in hidden}
+    return {value: users for value, users in uses.items() if value not in hidden}
 
 
 def run(graph):
     """Once, after simplification: that would join the copies again. In place; linear in the number of operations."""
-    uses = _uses(graph)
+    uses = visible_uses(graph)
     cheap = {op.result: op for op in graph.ops
-             if op.name in _CHEAP and op.result.type.bytes >= LARGE and uses.get(op.result, 0) > 1
+             if op.name in _CHEAP and op.result.type.bytes >= LARGE and len(uses.get(op.result, ())) > 1
              and all(map(_is_in_memory, op.operands))}
     if not cheap:
         return graph
