@@ -61,10 +61,26 @@ def both(build, cpu, strip):
     return zip(*out, strict=True)
 
 
-@settings(max_examples=200, deadline=None)
+def emit_in_a_loop(b, nest):
+    """``nest`` as the body of a while that runs once."""
+    more, true = b.arena("i1", 1), b.constant(np.bool_([True]))
+
+    def flip(uops, *tensors):
+        b.emit(p.Nest((1,), tuple(p.Operand(t, 0, (0,)) for t in tensors), tuple(uops), n_regs=1, strip=1))
+
+    flip([load(0, 0, "i1"), store(1, 0, "i1")], true, more)
+    b.emit(p.While())
+    b.emit(p.Do(more))
+    b.emit(nest)
+    flip([load(0, 0, "i1"), p.Uop("xor", "i1", 0, 0, 0), store(0, 0, "i1")], more)
+    b.emit(p.End())
+
+
+@settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**62))
 def test_maps(seed):
-    """Strips, single elements and row values as operands; results read once, often, never; some stored, some in place."""
+    """Strips, single elements and row values as operands; results read once, often, never; some stored, some in place; in a loop,
+    where a nest of one strip is threaded code, and outside."""
     r = random.Random(seed)
     dtype, cpu, lanes = r.choice(list(DTYPES)), r.choice(CPUS), r.choice(LANES)
     rows = r.choice([1, 1, 2, 5])
@@ -82,7 +98,7 @@ def test_maps(seed):
     held = set(range(len(kinds)))
     body = body_of(r, dtype, r.choice([2, 5, 20, 60]), registers, held)
     results = r.sample(sorted(held), r.randint(1, min(3, len(held))))
-    in_place = r.random() < 0.3
+    in_place, in_a_loop = r.random() < 0.3, r.random() < 0.4
 
     def build(strip):
         b = Builder()
@@ -97,7 +113,8 @@ def test_maps(seed):
             operands.append(p.Operand(b.output(dtype, (rows * lanes,), alias=alias), 0, full))
         code = [load(k, k, dtype) for k in range(len(kinds))] + body
         code += [store(len(kinds) + k, x, dtype) for k, x in enumerate(results)]
-        b.emit(p.Nest(dims, tuple(operands), tuple(code), n_regs=registers, strip=strip))
+        nest = p.Nest(dims, tuple(operands), tuple(code), n_regs=registers, strip=strip)
+        emit_in_a_loop(b, nest) if in_a_loop else b.emit(nest)
         return b.image, inputs
 
     for got, want in both(build, cpu, r.choice([64, 100, 128, 256, 1024])):
@@ -182,17 +199,7 @@ def test_row_values_in_a_loop_and_outside(rows, lanes, cpu):
         np.testing.assert_array_equal(lane.outputs()[0], want)
         used.add(lane.vm.used)
     assert len(used) == 1 and used.pop() <= program.facts.cost
-    more, true = b.arena("i1", 1), b.constant(np.bool_([True]))
-
-    def flip(uops, *tensors):
-        b.emit(p.Nest((1,), tuple(p.Operand(t, 0, (0,)) for t in tensors), tuple(uops), n_regs=1, strip=1))
-
     b.image.code.clear()
-    flip([load(0, 0, "i1"), store(1, 0, "i1")], true, more)
-    b.emit(p.While())
-    b.emit(p.Do(more))
-    b.emit(nest)
-    flip([load(0, 0, "i1"), p.Uop("xor", "i1", 0, 0, 0), store(0, 0, "i1")], more)
-    b.emit(p.End())
+    emit_in_a_loop(b, nest)
     for budget in (1, 1 << 30):
         np.testing.assert_array_equal(Program(b.image, cpu).run(x, m, budget=budget)[0], want)
