@@ -87,6 +87,14 @@ static void emit(struct kjx_tiler *t, kjx_tile_fn *whole, kjx_tile_fn *part, u32
 	step[t->most] = (struct kjx_tile_step) { .fn = part, .cell = cell, .other = other };
 }
 
+/* Is it one element, that stays where it is while tiles are done? A strip of copies may have its slot taken over in this run. */
+static bool is_one(const struct kjx_tiler *t, u32 def)
+{
+	const struct kjx_def *d = def_of(t, def);
+
+	return d->one && (d->point || d->slot == KJX_NO_SLOT);
+}
+
 /* does the strip end where its elements do? A slot has room for whole tiles */
 static bool is_tensor(const struct kjx_tiler *t, u32 def)
 {
@@ -129,14 +137,14 @@ static void bring(struct run *r, u32 def)
 	if (kept < KJX_TILES_KEPT)
 		move(r, KJX_TILE_GET, r->t->kept + kept);
 	else
-		move(r, def_of(r->t, def)->one ? KJX_TILE_LOAD_ONE : KJX_TILE_LOAD, def);
+		move(r, is_one(r->t, def) ? KJX_TILE_LOAD_ONE : KJX_TILE_LOAD, def);
 	r->a = (u16)def;
 }
 
 static void operate(struct run *r, const struct kjx_tile_row *row, const struct kjx_micro *m)
 {
 	u32 x = m->a, y = m->b, form, kept;
-	bool x_one = def_of(r->t, x)->one, y_one = def_of(r->t, y)->one;
+	bool x_one = is_one(r->t, x), y_one = is_one(r->t, y);
 
 	if (row->is_unary || x == y) {
 		bring(r, x);

@@ -121,6 +121,25 @@ def test_maps(seed):
         same_bits(got, want)
 
 
+@pytest.mark.parametrize("cpu", CPUS)
+def test_the_slot_of_a_row_value_is_taken_over(cpu):
+    """A row value that a routine reads, too, is a strip; what takes its slot later in a run does not show in the run's next tiles."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(3, 300)), rng.normal(size=3)
+    code = [load(0, 0, "f64"), load(1, 1, "f64"), p.Uop("exp", "f64", 2, 1), p.Uop("add", "f64", 3, 0, 2), p.Uop("mul", "f64", 3, 3, 1)]
+    code += [p.Uop("add", "f64", 4, 3 + (k > 0), 0) for k in range(12)] + [p.Uop("mul", "f64", 3, 3, 4)]
+
+    def build(strip):
+        b = Builder()
+        operands = (p.Operand(b.input("f64", x.shape), 0, (300, 1)), p.Operand(b.input("f64", y.shape), 0, (1, 0)),
+                    p.Operand(b.output("f64", x.shape), 0, (300, 1)))
+        b.emit(p.Nest((3, 300), operands, (*code, store(2, 3, "f64")), n_regs=8, strip=strip))
+        return b.image, (x, y)
+
+    for got, want in both(build, cpu, 256):
+        same_bits(got, want)
+
+
 def folded(op, values, width):
     """What reduce.c says: value i onto accumulator i modulo ``width``, then halves."""
     f = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[op]
