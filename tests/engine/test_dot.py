@@ -303,6 +303,11 @@ def test_a_row_from_either_end(cpu, dtype, gap, k, n):
     assert lane.vm.runs == 5 and len(set(runs)) == 1
 
 
+def _copy(build, source, to, n):
+    build.emit(p.Nest((n,), (p.Operand(source, 0, (1,)), p.Operand(to, 0, (1,))), (load(0, 0, "f32"), store(1, 0, "f32")),
+                      n_regs=1, strip=1024))
+
+
 @pytest.mark.parametrize("cpu", CPUS)
 def test_a_row_in_a_loop_is_the_row_outside(cpu):
     """h = h @ w again and again, both directions, against as many runs of one product."""
@@ -314,11 +319,7 @@ def test_a_row_in_a_loop_is_the_row_outside(cpu):
         a, b, counter = build.arena("f32", size), build.arena("f32", size), build.arena("i32", 1)
         one, limit, more = build.constant(np.int32([1])), build.constant(np.int32([5])), build.arena("i1", 1)
 
-        def copy(source, to, dtype="f32", n=size):
-            build.emit(p.Nest((n,), (p.Operand(source, 0, (1,)), p.Operand(to, 0, (1,))), (load(0, 0, dtype), store(1, 0, dtype)),
-                              n_regs=1, strip=1024))
-
-        copy(given_h, a)
+        _copy(build, given_h, a, size)
         build.emit(p.Nest((1,), (p.Operand(counter, 0, (0,)),),
                           (load(0, 0, "i32"), p.Uop("xor", "i32", 0, 0, 0), store(0, 0, "i32")), n_regs=1, strip=1))
         build.emit(p.While(trips=5))
@@ -327,11 +328,11 @@ def test_a_row_in_a_loop_is_the_row_outside(cpu):
         build.emit(p.Do(more))
         build.emit(p.Dot("f32", 0, 0, 1, 1, (size, size), p.Operand(a, 0, (0, 1)), p.Operand(given_w, 0, (1, size + gap)),
                          p.Operand(b, 0, (1, 0))))
-        copy(b, a)
+        _copy(build, b, a, size)
         build.emit(p.Nest((1,), tuple(p.Operand(t, 0, (0,)) for t in (counter, one)),
                           (load(0, 0, "i32"), load(1, 1, "i32"), p.Uop("add", "i32", 0, 0, 1), store(0, 0, "i32")), n_regs=2, strip=1))
         build.emit(p.End())
-        copy(a, out)
+        _copy(build, a, out, size)
         got, = Program(build.image, _cpu(cpu)).run(h, w)
         once = _program("f32", [0, 0, 1, 1], [size, size], ([0, 1], 0, size), ([1, size + gap], 0, w.size), ([1, 0], 0, size), cpu)
         for _ in range(5):
