@@ -155,6 +155,14 @@ bool kjx_nest_is_quick(const struct kjx_nest_plan *p)
 	return p->quick;
 }
 
+/* What is left of a tile takes as long as a whole one: in threaded code strip routines do what fills less than three quarters. */
+static bool fills_tiles(const struct kjx_decoder *d)
+{
+	const u64 bytes = d->plan->lanes << kjx_uops_log2(d->b->image->uops + d->insn->body, d->insn->n_map);
+
+	return 4 * bytes >= 3 * kjx_align_up(bytes, d->b->cpu->tiles->bytes);
+}
+
 const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct kjx_nest *insn)
 {
 	u64 uops = (u64)insn->n_map + insn->n_combine + insn->n_post, cells = kjx_nest_cells(insn);
@@ -173,7 +181,7 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 		.strip = shape->strip, .lanes = shape->lanes, .unit = shape->unit, .red = shape->red,
 		.self = KJX_NO_CELL,
 	};
-	d.tiled = plan->strip >= KJX_TILE_LANES;
+	d.tiled = plan->strip >= KJX_TILE_LANES && (!(b->in_while && plan->single) || fills_tiles(&d));
 	plan->loop_dim = loop_dim = kjx_build(b, 8ull * (shape->n_kept + shape->n_red));
 	for (i = 0; i < (u32)shape->n_kept + shape->n_red; i++)
 		loop_dim[i] = dims[shape->order[i]];

@@ -84,6 +84,7 @@ enum kjx_tile_move {
 };
 
 /** struct kjx_tiles - of a cpu table
+ * @bytes:	of a tile
  * @run:	a strip routine: a is the first step, b the cells
  * @rows, @folds: the last one has code 0
  * @moves:	for elements of 4 and 8 bytes; on whole tiles, on parts; by kjx_tile_move
@@ -91,6 +92,7 @@ enum kjx_tile_move {
 struct kjx_tiles {
 	void (*run)(void *dst, const void *a, const void *b, const void *c, u64 n);
 	void (*run64)(void *dst, const void *a, const void *b, const void *c, u64 n);
+	u64 bytes;
 	const struct kjx_tile_row *rows;
 	const struct kjx_tile_fold *folds;
 	kjx_tile_fn *const (*moves)[2][KJX_TILE_MOVES];
