@@ -117,3 +117,11 @@ def test_a_variant_that_no_library_has():
         kjax.execute_jax_transformation("gard", double, (X,))
     with pytest.raises(TypeError, match="argnumz"):
         kjax.execute_jax_transformation("grad", double, (X,), argnumz=1)
+
+
+@pytest.mark.parametrize("how", [{"static_argnums": 1}, {"static_argnames": "n"}])
+def test_static_arguments_must_be_hashable(how):
+    function = kjax.jit(lambda x, n: x * len(n), **how)
+    with pytest.raises(ValueError, match="Non-hashable static arguments.*unhashable type: 'list'"):
+        function(X, n=[1, 2]) if "static_argnames" in how else function(X, [1, 2])
+    np.testing.assert_array_equal(function(X, (1, 2)), X * 2)

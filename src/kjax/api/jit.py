@@ -58,6 +58,16 @@ def _abstract(x):
     return (tuple(shape), str(x.dtype), getattr(x, "weak_type", False), hasattr(x, "_refs"))
 
 
+def _require_hashable(static):
+    """Raise ValueError, as JAX does, for a static argument that cannot be part of a key. ``static``: values and (name, value) pairs."""
+    for k, value in enumerate(static):
+        try:
+            hash(value)
+        except TypeError as error:
+            raise ValueError(f"Non-hashable static arguments are used in a jit function: number {k} of the static ones. {error}. A program "
+                             "is kept for each value of them, so they must have __hash__ and __eq__; pass arrays as arguments.") from None
+
+
 @functools.cache
 def _x64():
     """A function without arguments that says whether 64-bit types are enabled in this thread now.
@@ -100,7 +110,11 @@ class Jitted(_engine.Dispatch):
 
     def _find(self, args, kwargs):
         key, leaves = self._key(args, kwargs)
-        program = self._programs.get(key)
+        try:
+            program = self._programs.get(key)
+        except TypeError:
+            _require_hashable(key[0])
+            raise
         if program is None:
             program = self._programs[key] = compile_program(
                 self.fun, *args, static_argnums=self.static_numbers or None, static_argnames=self.static_names or None,
