@@ -95,11 +95,18 @@ u32 kjx_linalg_dtype(const struct kjx_linalg *insn, u32 operand)
 
 /* ---- where the work lies ---- */
 
+/* elements from one row to the next. Of long ones an odd number of cache lines: rows that are walked together lie in different
+ * sets of a cache */
+static u64 leading(u64 columns)
+{
+	const u64 whole = kjx_align_up(columns, 8);
+
+	return whole >= 64 && !(whole & 8) ? whole + 8 : whole;
+}
+
 static void set_matrix(struct kjx_linalg_plan *p, u32 i, u64 rows, u64 cols)
 {
-	p->ld[i] = kjx_align_up(cols, 8);
-	if (p->ld[i] >= 64 && !(p->ld[i] & 8))	/* an odd number of cache lines: rows that are walked together lie in different sets */
-		p->ld[i] += 8;
+	p->ld[i] = leading(cols);
 	p->plane[i] = rows * p->ld[i];
 }
 
@@ -145,30 +152,35 @@ static void set_matrices(struct kjx_linalg_plan *p)
 	}
 }
 
-/* rows and columns of the blocks that are eliminated together */
-static void set_block(struct kjx_linalg_plan *p)
+/* rows and columns of the blocks that are worked on together; returns the bytes of what they take (ukernels/linalg_block.inc,
+ * linalg_wy.inc) */
+static u64 set_block(struct kjx_linalg_plan *p)
 {
-	u64 rows = p->n, columns = kjx_max(p->m, p->n);
+	const u64 parts = p->complex ? 3 : 1;
 
 	switch (p->kind) {
 	case KJX_LINALG_LU:
-		rows = kjx_min(p->m, p->n);
-		break;
 	case KJX_LINALG_CHOLESKY:
-		break;
 	case KJX_LINALG_TRIANGULAR_SOLVE:
-		columns = kjx_min(p->k, KJX_LINALG_COLUMNS);
-		break;
-	default:
-		return;
+		p->block = kjx_align_up(p->kind == KJX_LINALG_LU ? kjx_min(p->m, p->n) : p->n, 8);
+		p->block = kjx_min(KJX_LINALG_BLOCK >> p->complex, p->block);
+		p->block_columns = p->kind == KJX_LINALG_TRIANGULAR_SOLVE ? kjx_min(p->k, KJX_LINALG_COLUMNS) : kjx_max(p->m, p->n);
+		p->block_columns = kjx_align_up(p->block_columns, KJX_LINALG_PANEL);
+		return parts * p->block * (p->block + p->block_columns) * 8;
+	case KJX_LINALG_QR:
+	case KJX_LINALG_REFLECTOR_PRODUCT:
+	case KJX_LINALG_REFLECTOR_APPLY:
+		p->block = kjx_align_up(p->kind == KJX_LINALG_QR ? kjx_min(p->m, p->n) : p->k, 8);
+		p->block = kjx_min(KJX_LINALG_REFLECTORS, p->block);
+		p->block_columns = leading(p->m);
+		return (parts * p->block * (p->block + p->block_columns) + 4 * p->block * KJX_LINALG_PANEL) * 8;
 	}
-	p->block = kjx_min(KJX_LINALG_BLOCK >> p->complex, kjx_align_up(rows, 8));
-	p->block_columns = kjx_align_up(columns, KJX_LINALG_PANEL);
+	return 0;
 }
 
 static u64 layout(struct kjx_linalg_plan *p, const struct kjx_linalg *insn)
 {
-	u64 at = KJX_LINALG_STATE;
+	u64 at = KJX_LINALG_STATE, bytes;
 	u32 i;
 
 	kjx_memset(p, 0, sizeof(*p));
@@ -188,7 +200,7 @@ static u64 layout(struct kjx_linalg_plan *p, const struct kjx_linalg *insn)
 		p->element[i] = (u8)kjx_linalg_dtype(insn, i);
 	}
 	set_matrices(p);
-	set_block(p);
+	bytes = set_block(p);
 	for (i = 0; i < 3; i++) {
 		p->at[i] = at;
 		at += p->plane[i] * 8 * (1 + p->complex);
@@ -196,7 +208,7 @@ static u64 layout(struct kjx_linalg_plan *p, const struct kjx_linalg *insn)
 	p->at[3] = at;
 	p->length = kjx_align_up(kjx_max(p->m, p->n) + 2, 8);
 	p->block_at = at + p->length * 16 * KJX_LINALG_VECTORS;
-	return p->block_at + p->block * (p->block + p->block_columns) * 8 * (p->complex ? 3 : 1);
+	return p->block_at + bytes;
 }
 
 u64 kjx_linalg_scratch(const struct kjx_image *image, const struct kjx_linalg *insn)
@@ -208,6 +220,13 @@ u64 kjx_linalg_scratch(const struct kjx_image *image, const struct kjx_linalg *i
 }
 
 /* ---- cost ---- */
+
+/* products with the vectors, twice; what makes and applies the triangle between them */
+static u64 reflecting(const struct kjx_linalg *insn)
+{
+	return 2 * (u64)insn->m * (insn->n + 2ull) * (insn->k + 2ull) +
+	       40 * (u64)insn->k * ((u64)insn->m + insn->n + 2 * KJX_LINALG_REFLECTORS);
+}
 
 u64 kjx_linalg_cost(const struct kjx_image *image, const struct kjx_linalg *insn)
 {
@@ -235,11 +254,11 @@ u64 kjx_linalg_cost(const struct kjx_image *image, const struct kjx_linalg *insn
 		square = n * (4 + insn->k);
 		break;
 	case KJX_LINALG_REFLECTOR_APPLY:
-		cube = 2 * (u64)insn->m * (insn->n + 2ull) * (insn->k + 2ull);
+		cube = reflecting(insn);
 		square = (u64)insn->m * (insn->n + insn->k);
 		break;
 	case KJX_LINALG_REFLECTOR_PRODUCT:
-		cube = 2 * (u64)insn->m * (insn->n + 2ull) * (insn->k + 2ull);
+		cube = reflecting(insn);
 		break;
 	default:
 		cube = 6 * longer * longer * (kjx_max(shorter, insn->m ? 1 : n) + 1);

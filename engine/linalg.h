@@ -20,6 +20,7 @@
 #define KJX_LINALG_VECTORS	12
 #define KJX_LINALG_COLUMNS	128	/* of a right-hand side that are worked on together */
 #define KJX_LINALG_BLOCK	64	/* rows that are eliminated together; half as many complex ones */
+#define KJX_LINALG_REFLECTORS	16	/* that are applied together */
 #define KJX_LINALG_PANEL	16	/* columns of a panel of such rows, most of any cpu table */
 
 /** struct kjx_linalg_plan - sizes of one instruction, decoded
@@ -28,8 +29,9 @@
  * @plane:	doubles of one plane, by matrix; the imaginary plane follows the real one
  * @at:		bytes from the scratch's start, by matrix; then of the vectors
  * @length:	doubles of a plane of one vector
- * @block:	rows that are eliminated together, 0: kinds that eliminate none; @block_columns: of what they change, at most,
- *		whole panels; @block_at: bytes from the scratch's start, of a triangle and of panels (ukernels/linalg_block.inc)
+ * @block:	rows that are eliminated together, or reflectors that are applied together; 0: kinds that do neither
+ * @block_columns: of what changes with the rows, at most, in whole panels; of reflectors: elements of one
+ * @block_at:	bytes from the scratch's start, of what the block's products read (ukernels/linalg_block.inc, linalg_wy.inc)
  * @size:	elements of one batch member, by operand; @element: its dtype
  */
 struct kjx_linalg_plan {

@@ -1,10 +1,11 @@
-"""Factorizations and systems in blocks (ukernels/linalg_block.inc): sizes at and around a few rows, a panel's width and a
-block; every cpu table; slices; what is singular, and where NaN spreads."""
+"""Factorizations and systems in blocks (ukernels/linalg_block.inc, linalg_wy.inc): sizes at and around a few rows, a panel's
+width and a block; every cpu table; slices; what is singular, and where NaN spreads."""
 
 import numpy as np
 import pytest
+import scipy.linalg
 import tables
-from test_linalg import DTYPES, adjoint, is_small, matrix, program, run, wide
+from test_linalg import DTYPES, adjoint, is_small, is_unitary, matrix, program, run, wide
 
 from kjax.isa import dtypes
 
@@ -90,13 +91,16 @@ def test_cpu_tables(cpu, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["f32", "c128"])
-@pytest.mark.parametrize("kind", ["cholesky", "lu", "triangular_solve"])
+@pytest.mark.parametrize("kind", ["cholesky", "lu", "triangular_solve", "qr", "reflector_product", "reflector_apply"])
 def test_slices_change_nothing(kind, dtype):
     n = BLOCK[dtype] + 27
     a = positive(dtype, n)
-    sizes = {"cholesky": {"n": n}, "lu": {"m": n, "n": n}, "triangular_solve": {"n": n, "k": 33}}[kind]
+    sizes = {"cholesky": {"n": n}, "lu": {"m": n, "n": n}, "triangular_solve": {"n": n, "k": 33}, "qr": {"m": n, "n": n},
+             "reflector_product": {"m": n, "n": n, "k": n}, "reflector_apply": {"m": n, "n": 33, "k": n}}[kind]
     arrays = [np.stack([a, matrix(dtype, n, n), a])]
-    if kind == "triangular_solve":
+    if kind.startswith("reflector"):
+        arrays.append(np.stack([matrix(dtype, n, seed=s) / n for s in range(3)]))
+    if kind in ("triangular_solve", "reflector_apply"):
         arrays.append(np.stack([matrix(dtype, n, 33, seed=s) for s in range(3)]))
     made = program(kind, dtype, 3, tuple(sorted(sizes.items())))
     whole = made.run(*arrays)
@@ -149,3 +153,53 @@ def test_ranges(scale):
         is_small(wide(big) / np.sqrt(factor) - plain, 2, dtype, n)
         plain, big = (run("lu", dtype, [(a * f).astype(a.dtype)], {"m": n, "n": n})["lu"] for f in (1, factor))
         is_small(np.triu(wide(big)) / factor - np.triu(plain), 2, dtype, n)
+
+
+REFLECTORS = 16
+
+
+def check_qr(dtype, m, n, **options):
+    """R and reflectors as LAPACK's; the first columns of their product are orthonormal, and it times R is the matrix; what
+    they do to another matrix is undone by their adjoint."""
+    a, k = matrix(dtype, m, n, seed=m + 2 * n), min(m, n)
+    got = run("qr", dtype, [a], {"m": m, "n": n}, **options)
+    (h, taus), _ = scipy.linalg.qr(wide(a), mode="raw")
+    is_small(got["r"] - h, np.abs(h).max(), dtype, m)
+    is_small(got["taus"] - taus, 4, dtype, m)
+    q = run("reflector_product", dtype, [got["r"][:, :k], got["taus"]], {"m": m, "n": k, "k": k}, **options)["q"]
+    is_unitary(q, dtype)
+    is_small(wide(q) @ np.triu(wide(got["r"]))[:k] - a, 4, dtype, k)
+    c, sizes = matrix(dtype, m, 19, seed=5), {"m": m, "n": 19, "k": k}
+    turned = run("reflector_apply", dtype, [got["r"][:, :k], got["taus"], c], sizes, ("adjoint",), **options)["c"]
+    is_small(turned[:k] - adjoint(wide(q)) @ c, 8, dtype, m)
+    back = run("reflector_apply", dtype, [got["r"][:, :k], got["taus"], turned], sizes, **options)["c"]
+    is_small(wide(back) - c, 8, dtype, m)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_qr(dtype):
+    for n in (1, FEW, REFLECTORS - 1, REFLECTORS, REFLECTORS + 1, 2 * REFLECTORS + 9):
+        for m in sorted({n, max(1, n // 2), 2 * n + 1, 1}):
+            check_qr(dtype, m, n)
+    for m in (127, 128, 129, 300):  # rows go by 128
+        check_qr(dtype, m, REFLECTORS + 1)
+
+
+@pytest.mark.parametrize("cpu", ["scalar", "avx2", "avx512"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_qr_of_cpu_tables(cpu, dtype):
+    if not set(tables.HAS[cpu]) <= set(open("/proc/cpuinfo").read().split()):
+        pytest.skip(f"this processor has no {cpu}")
+    check_qr(dtype, 2 * REFLECTORS + 11, REFLECTORS + 5, cpu=cpu)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_columns_that_need_no_reflector(dtype):
+    """H = 1 where a column is zero below the diagonal already, in the midst of a block."""
+    n = REFLECTORS + 9
+    a = np.triu(matrix(dtype, n, n))
+    a[np.diag_indices(n)] = a[np.diag_indices(n)].real  # a complex one would be turned to a real one
+    got = run("qr", dtype, [a], {"m": n, "n": n})
+    np.testing.assert_array_equal(got["r"], a)
+    assert not got["taus"].any()
+    assert not run("qr", dtype, [np.zeros_like(a)], {"m": n, "n": n})["r"].any()
