@@ -1,6 +1,7 @@
 """One guest for all tests of this folder; a machine that cannot boot one fails them (KJAX_TEST_GUEST=0 skips)."""
 
 import os
+import signal
 
 import pytest
 
@@ -41,3 +42,11 @@ def environment(guest):
     with GuestEnvironment(guest=guest) as environment:
         yield environment
         assert "BUG:" not in environment.kernel().port.dmesg()
+
+
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, also in a background job of a shell, which starts those with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

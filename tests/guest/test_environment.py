@@ -195,7 +195,7 @@ def test_fuel(environment):
         assert caught.value.status.name == "out_of_fuel"
 
 
-def test_interrupt_ends_an_endless_run(environment):
+def test_interrupt_ends_an_endless_run(environment, interruptible):
     with environment.load(small.endless()) as program:
         threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         started = time.monotonic()
