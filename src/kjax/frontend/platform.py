@@ -106,8 +106,6 @@ def _adopt_calls():
         primitive = getattr(linalg, name, None)
         if primitive in rules["cpu"] and rules[PLATFORM][primitive] is rules["cpu"][primitive]:
             rules[PLATFORM][primitive] = mlir.LoweringRuleEntry(_of_subset(primitive, rules["cpu"][primitive].rule, parts), True)
-
-
     sparse = sys.modules.get("jax.experimental.sparse.linalg")
     solve = getattr(sparse, "spsolve_p", None)
     if solve is not None and solve not in rules[PLATFORM]:
