@@ -188,7 +188,7 @@ static bool map_rows(struct kjx_slice *s, const struct kjx_nest_plan *p, const s
 	return over;
 }
 
-enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
+static enum kjx_status run(struct kjx_slice *s, const struct kjx_nest_plan *p)
 {
 	struct kjx_work w = kjx_nest_work(s, p);
 	const u64 end = kjx_nest_end(s, p);
@@ -225,6 +225,15 @@ enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
 		if (over)
 			return KJX_AGAIN;
 	}
+}
+
+enum kjx_status kjx_nest_run(struct kjx_slice *s, const struct kjx_nest_plan *p)
+{
+	enum kjx_status status = run(s, p);
+
+	if (p->streams)
+		s->cpu->tiles->settle();	/* another processor may go on from here */
+	return status;
 }
 
 /* vm->at[3]: runs of single rows that are over */

@@ -37,6 +37,11 @@ struct kjx_shape {
 	u64 lanes, rows, red, unit;
 };
 
+/* a map that goes through so many bytes finds none of them in a cache the next time (tests set it lower) */
+#ifndef KJX_STREAM_BYTES
+#define KJX_STREAM_BYTES (24ull << 20)
+#endif
+
 #define KJX_LANES_APART 4u	/* threaded code does so few lanes one by one */
 #define KJX_LANE_TABLE 64u	/* and has a table of so many at most where they do not lie side by side */
 
@@ -118,6 +123,7 @@ struct kjx_acc {
  * @moves:	when each row is one strip, and its map body nothing but routines: what sets its cells for the next row; or NULL
  * @self:	cell that points at the cells themselves: for tiles; or KJX_NO_CELL
  * @kept:	then the first of KJX_TILES_KEPT cells that point at the kept tiles, which come after the slots
+ * @streams:	stores may go past the caches
  * @quick:	single, and nothing but routines on cells that linking can set
  * @threaded:	single, and threaded code can do it
  * @places:	quick or threaded in a while: of each cell
@@ -127,6 +133,7 @@ struct kjx_nest_plan {
 	u8 mode, n_acc, n_kept, n_red;
 	u8 single, quick, plain, n_vary;
 	u8 by_rows, has_link, threaded, folded;
+	u8 streams, zero[7];
 	u16 self, kept, ends, n_moves;
 	u32 strip, n_cells, n_views;
 	u64 lanes, unit, red;

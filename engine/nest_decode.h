@@ -16,6 +16,7 @@ struct kjx_decoder {
 	struct kjx_view *views;
 	struct kjx_ssa ssa;
 	u64 *clash;		/* by view: the stored views that may touch its memory */
+	u64 streams;		/* the views that are stored to past the caches */
 	u16 *stored_at;		/* by view: the store in this phase, or SEVERAL, or NONE */
 	u16 *cell;		/* by view: the definition that holds its one element, or NONE */
 	struct kjx_pair *pairs;	/* dense ones of all phases, then in_slots */
@@ -34,6 +35,9 @@ void kjx_decode_views(struct kjx_decoder *d);
 
 /* which stored views may touch the memory of each view */
 void kjx_decode_clashes(struct kjx_decoder *d);
+
+/* which views are better stored to past the caches */
+void kjx_decode_streams(struct kjx_decoder *d);
 
 /* ---- nest_load.c ---- */
 

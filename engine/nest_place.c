@@ -66,6 +66,7 @@ static void dense(struct kjx_decoder *d, u32 def, u32 view)
 {
 	d->pairs[d->n_pairs++] = (struct kjx_pair) { .cell = (u16)def, .what = (u16)view };
 	d->ssa.def[def].wants_slot = 0;
+	d->ssa.def[def].streams = d->streams >> view & 1;
 }
 
 /* a load or store of a dense view that has to copy: a routine, with a cell that points into the view */

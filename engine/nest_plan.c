@@ -133,6 +133,7 @@ static void tile(struct kjx_decoder *d)
 	plan->self = t.self;
 	plan->kept = t.kept;
 	plan->folded = (u8)t.folded;
+	plan->streams = d->streams != 0;
 }
 
 void kjx_nest_join(const struct kjx_nest_plan *p, const struct kjx_nest_plan *next)
@@ -187,6 +188,7 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 		loop_dim[i] = dims[shape->order[i]];
 	kjx_decode_views(&d);
 	kjx_decode_clashes(&d);
+	kjx_decode_streams(&d);
 
 	d.ssa.cpu = b->cpu;
 	d.ssa.micro = kjx_build(b, (uops + 2ull * insn->n_acc) * sizeof(struct kjx_micro));

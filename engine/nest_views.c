@@ -79,3 +79,27 @@ void kjx_decode_clashes(struct kjx_decoder *d)
 				d->clash[i] |= 1ull << k;
 	}
 }
+
+/*
+ * A store to memory that is in no cache fetches the line first. What a map over more memory than caches hold stores will not be there
+ * when it is read: so results of the program go past the caches. Not those that are loaded, too: these lines are near.
+ */
+void kjx_decode_streams(struct kjx_decoder *d)
+{
+	u64 bytes = 0, stored = 0;
+	u32 i;
+
+	if (d->shape.mode != KJX_NEST_MAP || d->insn->rows)
+		return;
+	for (i = 0; i < d->insn->n_operands; i++) {
+		const struct kjx_view *v = &d->views[i];
+
+		if (v->is_iota || v->lanes == KJX_LANES_SCALAR)
+			continue;
+		bytes += d->shape.rows * d->shape.lanes << v->place.log2_size;
+		if (v->place.base == KJX_BASE_OUTPUT && v->lanes == KJX_LANES_DENSE && d->clash[i] == 1ull << i)
+			stored |= 1ull << i;
+	}
+	if (bytes >= KJX_STREAM_BYTES)
+		d->streams = stored;
+}

@@ -20,7 +20,8 @@ struct kjx_def {
 	u8 log2_size, wants_slot;
 	u8 one;			/* the same value in every lane: any one of them will do */
 	u8 point;		/* a splat whose readers are content with the one element */
-	u8 gathered, zero;	/* its cell points to its slot, or into a tensor */
+	u8 gathered;		/* its cell points to its slot, or into a tensor */
+	u8 streams;		/* its cell points into a tensor, and stores are to go past the caches */
 };
 
 /* the vm's own micro-operations (fn NULL, @c says which); b: the view */

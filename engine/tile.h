@@ -75,10 +75,12 @@ struct kjx_tile_fold {
 enum kjx_tile_move {
 	KJX_TILE_LOAD,		/* A = strip */
 	KJX_TILE_STORE,		/* strip = A */
+	KJX_TILE_STREAM,	/* likewise, past the caches */
 	KJX_TILE_LOAD_ONE,	/* from here on: the same on a part of a tile */
 	KJX_TILE_PUT,		/* kept tile = A */
 	KJX_TILE_GET,		/* A = kept tile */
 	KJX_TILE_STORE_LAST,	/* strip = A, and the next tile */
+	KJX_TILE_STREAM_LAST,
 	KJX_TILE_END,		/* the next tile */
 	KJX_TILE_MOVES,
 };
@@ -87,11 +89,13 @@ enum kjx_tile_move {
  * @bytes:	of a tile
  * @run:	a strip routine: a is the first step, b the cells
  * @rows, @folds: the last one has code 0
+ * @settle:	what was stored past the caches comes before what this processor stores next
  * @moves:	for elements of 4 and 8 bytes; on whole tiles, on parts; by kjx_tile_move
  */
 struct kjx_tiles {
 	void (*run)(void *dst, const void *a, const void *b, const void *c, u64 n);
 	void (*run64)(void *dst, const void *a, const void *b, const void *c, u64 n);
+	void (*settle)(void);
 	u64 bytes;
 	const struct kjx_tile_row *rows;
 	const struct kjx_tile_fold *folds;

@@ -104,7 +104,7 @@ static bool is_tensor(const struct kjx_tiler *t, u32 def)
 static void move(const struct run *r, enum kjx_tile_move which, u32 cell)
 {
 	kjx_tile_fn *const (*fn)[KJX_TILE_MOVES] = r->t->ssa->cpu->tiles->moves[r->log2 - 2];
-	bool tensor = which <= KJX_TILE_STORE && is_tensor(r->t, cell);
+	bool tensor = which <= KJX_TILE_STREAM && is_tensor(r->t, cell);
 
 	emit(r->t, fn[0][which], fn[tensor][which], cell, 0);
 }
@@ -185,7 +185,8 @@ static void keep(struct run *r, u32 at)
 		if (r->kept[i] != NONE && def_of(t, r->kept[i])->last <= at)
 			r->kept[i] = NONE;
 	if (def_of(t, dst)->slot == KJX_NO_SLOT || last == KJX_LIVE_OUT || (last != NEVER && last >= r->end)) {
-		move(r, KJX_TILE_STORE, dst);
+		/* what is read again had better stay near */
+		move(r, def_of(t, dst)->streams && (last == NEVER || (last == at + 1 && last < r->end)) ? KJX_TILE_STREAM : KJX_TILE_STORE, dst);
 	} else if (last != NEVER && last > at + 1) {
 		i = find_kept(r, NONE);
 		if (i < KJX_TILES_KEPT) {
@@ -206,6 +207,8 @@ static void finish(struct run *r, u32 first)
 
 	if (last->fn == fn[KJX_TILE_STORE])
 		last->fn = fn[KJX_TILE_STORE_LAST];
+	else if (last->fn == fn[KJX_TILE_STREAM])
+		last->fn = fn[KJX_TILE_STREAM_LAST];
 	else if (t->fold && last->fn == t->fold->fn)
 		last->fn = t->fold->last;
 	last->other = t->n_steps - 1 - first;

@@ -93,7 +93,7 @@ def _library(every_table):
     ukernels = sorted([*shared_headers, *ENGINE.glob("ukernels/*"), *ENGINE.glob("gen/*")])
     check = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"] * SANITIZE
     # steps are cut for several threads though they are small
-    base = ["gcc", "-std=gnu11", "-g", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}", "-DKJX_PIECE_SHIFT=4"]
+    base = ["gcc", "-std=gnu11", "-g", "-fPIC", "-c", f"-I{ROOT / 'host'}", f"-I{ENGINE}", "-DKJX_PIECE_SHIFT=4", "-DKJX_STREAM_BYTES=4096"]
     base += ["-U__x86_64__"] * (not every_table)  # then select.c knows of no other table
     integer = ["-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-strict-aliasing", "-Wframe-larger-than=1024"]
     if SANITIZE:

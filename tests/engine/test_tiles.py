@@ -98,7 +98,7 @@ def test_maps(seed):
     held = set(range(len(kinds)))
     body = body_of(r, dtype, r.choice([2, 5, 20, 60]), registers, held)
     results = r.sample(sorted(held), r.randint(1, min(3, len(held))))
-    in_place, in_a_loop = r.random() < 0.3, r.random() < 0.4
+    in_place, in_a_loop, offset = r.random() < 0.3, r.random() < 0.4, r.choice([0, 0, 3])
 
     def build(strip):
         b = Builder()
@@ -110,7 +110,8 @@ def test_maps(seed):
             operands.append(p.Operand(tensor, 0, strides("one" if constant else kind)))
         for k, _ in enumerate(results):
             alias = 0 if in_place and k == 0 else None
-            operands.append(p.Operand(b.output(dtype, (rows * lanes,), alias=alias), 0, full))
+            first = 0 if alias == 0 else offset
+            operands.append(p.Operand(b.output(dtype, (first + rows * lanes,), alias=alias), first, full))
         code = [load(k, k, dtype) for k in range(len(kinds))] + body
         code += [store(len(kinds) + k, x, dtype) for k, x in enumerate(results)]
         nest = p.Nest(dims, tuple(operands), tuple(code), n_regs=registers, strip=strip)
