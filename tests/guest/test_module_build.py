@@ -36,6 +36,16 @@ def test_cpu_tables_use_their_registers(tree, table, register):
     assert not (wider and re.search(wider, text))
 
 
+@pytest.mark.parametrize("table", ["scalar", "avx2", "avx512"])
+def test_steps_of_tiles_are_as_in_a_process(tree, table):
+    """No tracer's call in a step, nor the aligned stack that comes with one."""
+    code = disassembly(tree / f"engine/cpu/{table}.o")
+    step = re.search(r"<tile_end>:\n(.*?)\n\n", code, re.S)[1]
+    assert "jmp" in step
+    assert "call" not in step
+    assert "%rsp" not in step
+
+
 def test_nothing_of_libgcc_is_needed(tree):
     names = subprocess.run(["nm", "-u", tree / "kjax.o"], check=True, capture_output=True, text=True).stdout.split()
     own = [n for n in names if n.startswith("kjx_")]
