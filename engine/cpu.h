@@ -74,6 +74,8 @@ struct kjx_cpu {
 	void (*move)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 n, u32 log2_size);
 	/* n runs of 1 to KJX_RUN_BYTES bytes, byte strides; dst and src do not overlap */
 	void (*runs)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 bytes, u64 n);
+	/* dst[0 .. bytes) = src: the two do not overlap */
+	void (*copy)(void *dst, const void *src, u64 bytes);
 	/* iota: dst[i] = first + i * step, as i32 or i64 */
 	void (*iota32)(s32 *dst, s64 first, s64 step, u64 n);
 	void (*iota64)(s64 *dst, s64 first, s64 step, u64 n);

@@ -117,7 +117,7 @@ static u64 elements(struct kjx_slice *s, const struct kjx_gather_plan *p, struct
 }
 
 /* copies of windows that are one short dense run: some of those that are left of the block */
-static u64 rows(const struct kjx_gather_plan *p, struct kjx_gather_state *st, u8 *windowed, u8 *plain)
+static u64 rows(const struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st, u8 *windowed, u8 *plain)
 {
 	const u32 inner = p->n_batch - 1u;
 	const u64 n = p->dim[p->n_batch], bytes = n << p->log2_size;
@@ -130,9 +130,9 @@ static u64 rows(const struct kjx_gather_plan *p, struct kjx_gather_state *st, u8
 		if (st->origin[j] == KJX_SKIPPED)
 			continue;
 		if (p->scatter)
-			kjx_memcpy(windowed + st->origin[j], plain, bytes);
+			s->cpu->copy(windowed + st->origin[j], plain, bytes);
 		else
-			kjx_memcpy(plain, windowed + st->origin[j], bytes);
+			s->cpu->copy(plain, windowed + st->origin[j], bytes);
 	}
 	st->point = j;
 	return (j - first) * (n + 8);
@@ -198,7 +198,7 @@ static u64 proceed(struct kjx_slice *s, const struct kjx_gather_plan *p, struct 
 	if (!p->n_window)
 		return elements(s, p, st, windowed, plain);
 	if (p->rows)
-		return rows(p, st, windowed, plain);
+		return rows(s, p, st, windowed, plain);
 	return piece(s, p, st, windowed, plain);
 }
 
@@ -305,10 +305,10 @@ void kjx_window_places(const struct kjx_gather_plan *p, struct kjx_place *places
 }
 
 /* rows of small matrices are a few words */
-static inline void copy(u8 *to, const u8 *from, u64 n)
+static inline void copy(const struct kjx_cpu *cpu, u8 *to, const u8 *from, u64 n)
 {
 	if (n > 64) {
-		kjx_memcpy(to, from, n);
+		cpu->copy(to, from, n);
 		return;
 	}
 	for (; n >= 8; n -= 8, to += 8, from += 8)
@@ -332,8 +332,8 @@ const struct kjx_op *kjx_op_window(const struct kjx_op *op, void **cells, struct
 		KJX_NEXT(op, cells, s);
 	windowed += origin;
 	if (p->scatter)
-		copy(windowed, cells[1], op->n);
+		copy(s->cpu, windowed, cells[1], op->n);
 	else
-		copy(cells[1], windowed, op->n);
+		copy(s->cpu, cells[1], windowed, op->n);
 	KJX_NEXT(op, cells, s);
 }

@@ -114,6 +114,17 @@ def test_move(cpu, size):
                 assert np.array_equal(target, wanted), (to, by, n)
 
 
+def test_copy(cpu):
+    rng = np.random.default_rng(0)
+    source = rng.integers(1, 256, 9000, np.uint8)
+    for n in (*range(0, 140), 255, 256, 257, 1023, 4095, 4096, 4097, 8000):
+        for at in (0, 1, 63):
+            target = np.zeros(9000, np.uint8)
+            tables.table(cpu).copy(target[at:].ctypes.data, source[65:].ctypes.data, n)
+            assert np.array_equal(target[at : at + n], source[65 : 65 + n]), (n, at)
+            assert not target[:at].any() and not target[at + n :].any(), (n, at)
+
+
 @pytest.mark.parametrize(
     "first, step", [(0, 1), (-5, 3), (7, 0), (2**31 - 3, 1), (2**63 - 3, 2), (-(2**63), -1), (10, -4)]
 )
