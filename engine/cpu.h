@@ -45,6 +45,26 @@ struct kjx_origins {
 /* dst[i * dst_stride + origin[i]] becomes combined with src[i * src_stride], in the order of i; strides in bytes */
 typedef void kjx_update_fn(void *dst, s64 dst_stride, const s64 *origin, const void *src, s64 src_stride, u64 n);
 
+#define KJX_ELEMENTS_BLOCK 128u
+
+/** struct kjx_elements - windows of one element that one index each says where to find; strides in bytes
+ * @how, @index, @index_stride: what origins needs
+ * @skip:	leave out what is out of range
+ * @update:	element @origin of @windowed becomes combined with that of @plain; NULL: it is copied to @plain
+ * @origin:	room for KJX_ELEMENTS_BLOCK origins
+ */
+struct kjx_elements {
+	u8 *windowed, *plain;
+	s64 windowed_stride, plain_stride;
+	const struct kjx_origins *how;
+	const u8 *index;
+	s64 index_stride;
+	kjx_update_fn *update;
+	s64 *origin;
+	u32 log2_size;
+	bool skip;
+};
+
 /* Prefixes of a row: @n more elements, after @done (all but the last call: a multiple of 64); or element @row of each of
  * @n <= KJX_SCAN_LANES rows side by side. @work: 24 bytes for each of KJX_SCAN_LANES, kept between the calls for a row.
  * out may be in. */
@@ -90,6 +110,8 @@ struct kjx_cpu {
 	void (*origins)(s64 *origin, const struct kjx_origins *o, const void *at, s64 stride, u64 n, bool skip, bool first);
 	/* dst[i * dst_stride] = src[i * src_stride + origin[i]]; strides in bytes */
 	void (*pick)(void *dst, s64 dst_stride, const void *src, s64 src_stride, const s64 *origin, u64 n, u32 log2_size);
+	/* origins, and then pick or an update, of n elements, in order */
+	void (*elements)(const struct kjx_elements *e, u64 n);
 	/* the routine of a scatter of elements: @code: the micro-operation that combines, or 0 = replace; NULL: none */
 	kjx_update_fn *(*update)(u32 code, u32 log2_size);
 	/* go on with a contraction from state @at (zero at first) for about @budget multiply-adds;

@@ -22,8 +22,10 @@ static void compute_origins(struct kjx_slice *s, const struct kjx_gather_plan *p
 {
 	u32 inner = p->n_batch - 1u, i;
 
-	st->points = kjx_min(KJX_GATHER_BLOCK, batch_end(s, p, inner) - st->batch[inner]);
+	st->points = kjx_min(p->elements ? KJX_GATHER_ELEMENTS : KJX_GATHER_BLOCK, batch_end(s, p, inner) - st->batch[inner]);
 	st->point = 0;
+	if (p->elements)
+		return;
 	if (!p->n_index)
 		kjx_memset(st->origin, 0, st->points * sizeof(st->origin[0]));
 	for (i = 0; i < p->n_index; i++) {
@@ -104,7 +106,16 @@ static u64 elements(struct kjx_slice *s, const struct kjx_gather_plan *p, struct
 	const s64 windowed_stride = p->windowed_stride[inner], plain_stride = p->plain_stride[inner];
 	u64 n = st->points, i;
 
-	if (p->update)
+	if (p->elements) {
+		const struct kjx_component *c = p->index;
+		const struct kjx_elements e = {
+			.windowed = windowed, .plain = plain, .windowed_stride = windowed_stride, .plain_stride = plain_stride,
+			.how = &c->how, .index = kjx_address(s, &c->place) + st->component[0], .index_stride = c->stride[inner],
+			.update = p->update, .origin = st->origin, .log2_size = p->log2_size, .skip = p->skip,
+		};
+
+		s->cpu->elements(&e, n);
+	} else if (p->update)
 		p->update(windowed, windowed_stride, st->origin, plain, plain_stride, n);
 	else if (!p->scatter)
 		s->cpu->pick(plain, plain_stride, windowed, windowed_stride, st->origin, n, p->log2_size);

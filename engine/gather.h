@@ -6,6 +6,7 @@
 #include "plan.h"
 
 #define KJX_GATHER_BLOCK 512	/* batch points whose origins are computed at a time */
+#define KJX_GATHER_ELEMENTS 1024 /* or at a time, where the cpu table does that as it goes */
 #define KJX_GATHER_RUN 8192	/* most elements copied between looks at the budget */
 
 /** struct kjx_component - one component of the origins */
@@ -23,10 +24,11 @@ struct kjx_component {
  * @rows:	windows are dense runs, in both tensors, to be copied
  * @one_window:	not zero: work units of the whole, which is one window of at most two dims, to be copied
  * @update:	scatter of elements: the routine that does all of it, or NULL
+ * @elements:	windows of one element, one index each: for the cpu table's routine of that name
  */
 struct kjx_gather_plan {
 	u8 n_batch, n_window, n_index, log2_size;
-	u8 scatter, has_body, skip, in_place;
+	u8 scatter, has_body, skip, in_place, elements;
 	u32 n_splats;
 	u32 run, weight, slots, rows;	/* slots: offset in the scratch */
 	u64 one_window;

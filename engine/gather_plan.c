@@ -159,6 +159,7 @@ static void choose(const struct kjx_builder *b, const struct kjx_gather *g, stru
 
 	if (p->scatter && !p->n_window)
 		p->update = update_of(b, g, p->log2_size);
+	p->elements = p->n_index == 1 && !p->n_window && (p->update || !p->scatter);
 	if (p->has_body)
 		return;
 	for (i = 0; i < p->n_window; i++)

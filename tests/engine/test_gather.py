@@ -242,3 +242,38 @@ def test_origins_on_every_table(kind, mode):
         for cpu in ("scalar",) if SANITIZE else tables.usable():
             got = Program(b.image, cpu).run(X, P, *values)[0].reshape(-1)
             np.testing.assert_array_equal(got, X2 if mode == "skip" else P2, cpu)
+
+
+@pytest.mark.parametrize("dtype", ["u8", "i16", "f32", "i64", "c128"])
+@pytest.mark.parametrize("how", ["clamp", "replace", "add"])
+def test_elements_of_one_index(dtype, how):
+    """Whole blocks, one less, one more; index, plain and windowed strides of all kinds; out of range on both sides."""
+    rng = np.random.default_rng(5)
+    numpy = dtypes.BY_NAME[dtype].numpy
+    scatter = how != "clamp"
+    for n, i_step, p_step, w_step in ((1, 1, 1, 0), (127, 1, 1, 0), (128, 1, 2, 0), (129, -1, 1, 0), (1023, 1, 1, 0), (1024, 2, 1, 1),
+                                      (1025, 1, -1, 0), (2050, 0, 1, 1)):
+        limit, steps = 50, n - 1
+        b = Builder()
+        windowed, plain = b.input(dtype, (limit + 1 + n,)), b.input(dtype, (2 * n,))
+        at = b.input("i32", (2 * n,))
+        out = b.output(dtype, (limit + 1 + n,), alias=0) if scatter else b.output(dtype, (2 * n,))
+        g = p.Gather((n,), 1, p.Operand(out if scatter else windowed, 0, (w_step,)),
+                     p.Operand(plain if scatter else out, steps if p_step < 0 else 0, (p_step,)),
+                     (p.Index(at, steps if i_step < 0 else 0, limit, 1, (i_step,), 3),), "skip" if scatter else "clamp", scatter,
+                     (p.Uop("add", dtype, 0, 0, 1),) if how == "add" else (), 2 if how == "add" else 0)
+        b.emit(g)
+        X, P = rng.integers(0, 9, limit + 1 + n).astype(numpy), rng.integers(0, 9, 2 * n).astype(numpy)
+        values = rng.integers(-6, limit + 4, 2 * n).astype(np.int32)
+        X2, P2 = X.copy(), P.copy() if scatter else np.zeros(2 * n, numpy)
+        reference(g, X2, P2, [values], ())
+        for cpu in ("scalar",) if SANITIZE else tables.usable():
+            program, used = Program(b.image, cpu), set()
+            for budget in (ALL, 1):
+                lane = program.lane([X, P, values])
+                lane.finish(budget)
+                got = lane.outputs()[0].reshape(-1)
+                touched = slice(None) if scatter else (steps if p_step < 0 else 0) + p_step * np.arange(n)
+                np.testing.assert_array_equal(got[touched], (X2 if scatter else P2)[touched], (cpu, n))
+                used.add(lane.vm.used)
+            assert len(used) == 1 and used.pop() <= program.facts.cost
