@@ -20,6 +20,7 @@ enum kjx_gemm_kind {
 #define KJX_GEMM_PACK_LHS	1u	/* copy lhs to row panels */
 #define KJX_GEMM_PACK_RHS	2u	/* copy rhs to column panels */
 #define KJX_GEMM_OUT_ROWS	4u	/* out rows are contiguous and a fixed stride apart: store vectors */
+#define KJX_GEMM_STREAM_RHS	8u	/* rhs comes from far away and is read where it lies: fetch it ahead */
 
 /* header of the scratch memory: a tile of out that cannot be stored as vectors, and its column offsets */
 #define KJX_GEMM_SPILL_TILE	2048u

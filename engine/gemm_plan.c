@@ -14,6 +14,10 @@
 #define RHS_BLOCK_BYTES		(640u << 10)
 #define LHS_NEAR_BYTES		1024u		/* from row to row */
 #define RHS_NEAR_BYTES		(256u << 10)
+#define RHS_FAR_BYTES		(6u << 20)
+#define FAR_KC			32u		/* points of k: rows, and pages, of rhs that are read side by side */
+#define FAR_BLOCK_BYTES		8192u		/* of each of them */
+#define FAR_ROWS		40u		/* so many rows of lhs are worth packing for */
 #define DOTS_KC_BYTES		16384u
 #define GROUPS_KC		1024u		/* points of k */
 #define GROUPS_BYTES		2u		/* of a point there; less where four do */
@@ -165,6 +169,23 @@ static void plan_groups(struct kjx_gemm_plan *p, bool out_rows)
 	divide_n(p, GROUPS_BYTES);
 }
 
+/*
+ * Few rows and an rhs that no cache holds: it is read once, and what counts is how. A tile is narrow, so a tall chunk of k would touch
+ * a page for each two lines. A few rows of rhs at a time, along long stretches, are what prefetchers and the TLB are made for; the sums
+ * wait in the first-level cache.
+ */
+static bool is_far(const struct kjx_gemm_plan *p, u32 bytes, u64 rhs_bytes, bool rhs_n)
+{
+	return rhs_bytes > RHS_FAR_BYTES && p->m < FAR_ROWS && p->nk == 1 && rhs_n && p->rhs_n == 1 && p->n >= FAR_BLOCK_BYTES / 4 / bytes;
+}
+
+static void plan_far(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool out_rows)
+{
+	p->flags = KJX_GEMM_STREAM_RHS | (!lhs_m || p->m > 8 ? KJX_GEMM_PACK_LHS : 0) | (out_rows ? KJX_GEMM_OUT_ROWS : 0);
+	divide_k(p, p->k, FAR_KC);
+	p->nc = kjx_min(p->n, FAR_BLOCK_BYTES / bytes);
+}
+
 static void plan_tile(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool rhs_n, bool out_rows)
 {
 	const bool one_k = p->nk <= 1;
@@ -175,9 +196,14 @@ static void plan_tile(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool rhs_n
 	const bool lhs_is_near = size_of(p->lhs_m) <= LHS_NEAR_BYTES / bytes && p->n <= 256;
 	u64 most = KC_BYTES / bytes;
 
+	if (is_far(p, bytes, rhs_bytes, rhs_n)) {
+		plan_far(p, bytes, lhs_m, out_rows);
+		return;
+	}
+
 	if (!lhs_m || short_k || (p->m >= 32 && p->n >= 64 && !lhs_is_near) || (p->m >= 8 && p->n >= 32 && p->lhs_k != 1))
 		p->flags |= KJX_GEMM_PACK_LHS;
-	if (!rhs_n || p->rhs_n != 1 || short_k || (p->m >= 96 && rhs_bytes > RHS_NEAR_BYTES))
+	if (!rhs_n || p->rhs_n != 1 || short_k || (p->m >= (rhs_bytes > RHS_FAR_BYTES ? FAR_ROWS : 96) && rhs_bytes > RHS_NEAR_BYTES))
 		p->flags |= KJX_GEMM_PACK_RHS;
 	if (p->flags & KJX_GEMM_PACK_RHS && p->m < 8)
 		most /= 4;	/* packing is most of the work: keep the unit of work short */

@@ -303,6 +303,23 @@ def test_a_row_from_either_end(cpu, dtype, gap, k, n):
     assert lane.vm.runs == 5 and len(set(runs)) == 1
 
 
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["f32", "f64", "i64", "c64"])
+@pytest.mark.parametrize("m,lhs_t,gap", [(1, False, 0), (3, True, 5), (8, False, 0), (13, True, 0), (39, False, 3), (40, False, 0)])
+def test_an_rhs_that_no_cache_holds(cpu, dtype, m, lhs_t, gap):
+    """Few rows, and more than 6 MB of rhs: read a few of its rows at a time (engine/gemm_plan.c). Sums are exact, slices change nothing."""
+    size = dtypes.BY_NAME[dtype].size
+    k, n = 611, (7 << 20) // size // 611 + 3
+    rng = np.random.default_rng(m)
+    left, right = _numbers(rng, dtype, m * k), _numbers(rng, dtype, k * (n + gap))
+    lhs = ([1 if lhs_t else k, 0, m if lhs_t else 1], 0, m * k)
+    program = _program(dtype, (0, 1, 1, 1), (m, n, k), lhs, ([0, 1, n + gap], 0, k * (n + gap)), ([n, 1, 0], 0, m * n), _cpu(cpu))
+    want = (left.reshape(k, m).T if lhs_t else left.reshape(m, k)) @ right.reshape(k, n + gap)[:, :n]
+    for budget in (2**62, 100_000):
+        out, = program.run(left, right, budget=budget)
+        np.testing.assert_array_equal(out.reshape(m, n), want)
+
+
 def _copy(build, source, to, n):
     build.emit(p.Nest((n,), (p.Operand(source, 0, (1,)), p.Operand(to, 0, (1,))), (load(0, 0, "f32"), store(1, 0, "f32")),
                       n_regs=1, strip=1024))
