@@ -175,13 +175,19 @@ static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const stru
 /* Rows of one strip each, as many as the innermost loop has; counters and cursors are those of the last one when it returns. */
 static bool map_rows(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
 {
-	u64 left = kjx_rows_left(s, p, w), done = 1, cost = kjx_strip_cost(p->lanes, p->map.weight);
+	u64 left = kjx_rows_left(s, p, w), done = 1, n;
 	bool over;
 
 	kjx_phase_run(s->cpu, p, &p->map, w, 0, p->lanes);
-	for (over = kjx_spend(s, cost); done < left && !over; done++) {
-		kjx_next_row_run(p, w);
-		over = kjx_spend(s, cost);
+	for (over = kjx_spend(s, p->row_cost); done < left && !over; done += n) {
+		n = 1;
+		if (p->next_rows) {
+			n = kjx_min(p->next_rows, left - done);
+			s->cpu->tiles->next(w->cells[p->steps], w->cells, p->row_bytes, n, p->moves, p->n_moves);
+		} else {
+			kjx_next_row_run(p, w);
+		}
+		over = kjx_spend(s, n * p->row_cost);
 	}
 	w->counters[p->n_kept - 1u] += done - 1;
 	kjx_rows_skip(p, w, done - 1);

@@ -56,6 +56,9 @@ static inline u64 kjx_strip_cost(u64 n, u32 weight)
 	return (n + 8) * weight;
 }
 
+/* work units of a body of that weight on all lanes, strip by strip */
+u64 kjx_strips_cost(const struct kjx_shape *shape, u32 weight);
+
 /* work units of folding one strip of @strip lanes in halves */
 static inline u64 kjx_halving_cost(u64 strip, u32 weight)
 {
@@ -83,12 +86,6 @@ struct kjx_phase {
 };
 
 #define KJX_NO_CELL 0xffff
-
-/* a cell that points elsewhere in the next row (point of the innermost kept loop) */
-struct kjx_move {
-	u64 cell;
-	s64 step;
-};
 
 struct kjx_fixed {
 	u64 cell;
@@ -120,7 +117,14 @@ struct kjx_acc {
  * @folded:	the map body folds onto the accumulators itself
  * @ends:	rows (points of the innermost kept loop) whose folds end together and go through the post body as lanes, at most;
  *		their accumulators come after the kept tiles. 1: each row by itself
- * @moves:	when each row is one strip, and its map body nothing but routines: what sets its cells for the next row; or NULL
+ * @moves:	when each row is one strip, and its map body nothing but routines: what sets its cells for the next row; or NULL.
+ *		One more, that of the accumulators where the body folds onto those of rows that end together
+ * @next_rows:	then, where the body is one run of tiles: rows that the cpu table does in one call, at most; or 0
+ * @steps:	and the cell of its first step
+ * @row_bytes:	bytes of a row of its tiles
+ * @whole_rows:	where the map body only loads what is folded: rows that the cpu table folds in one call, at most; or 0
+ * @whole:	and the view that is loaded
+ * @row_cost:	work units of a row's map and combine bodies
  * @self:	cell that points at the cells themselves: for tiles; or KJX_NO_CELL
  * @kept:	then the first of KJX_TILES_KEPT cells that point at the kept tiles, which come after the slots
  * @streams:	stores may go past the caches
@@ -135,6 +139,8 @@ struct kjx_nest_plan {
 	u8 by_rows, has_link, threaded, folded;
 	u8 streams, zero[7];
 	u16 self, kept, ends, n_moves;
+	u16 next_rows, whole_rows, steps, whole;
+	u64 row_bytes, row_cost;
 	u32 strip, n_cells, n_views;
 	u64 lanes, unit, red;
 	u64 cost;			/* of a single strip */

@@ -60,6 +60,7 @@ void kjx_decode_folds(struct kjx_decoder *d);
 
 /* once the map body is as it will run */
 void kjx_decode_moves(struct kjx_decoder *d);
+void kjx_decode_rows(struct kjx_decoder *d);
 
 /* ---- nest_layout.c ---- */
 

@@ -4,6 +4,9 @@
  */
 #include "nest_decode.h"
 
+#define CALL_UNITS 65536u	/* work units of several rows in one call, about */
+#define WHOLE_BYTES 65536u	/* bytes of rows that are folded in one call */
+
 /* the same operation on tiles: whole accumulators of long strips */
 static const struct kjx_tile_fold *tile_fold_of(const struct kjx_decoder *d)
 {
@@ -42,7 +45,7 @@ void kjx_decode_moves(struct kjx_decoder *d)
 {
 	struct kjx_nest_plan *plan = d->plan;
 	const struct kjx_phase *map = &plan->map;
-	struct kjx_move *moves = kjx_build(d->b, (map->n_dense + map->n_points) * sizeof(*moves));
+	struct kjx_move *moves = kjx_build(d->b, (map->n_dense + map->n_points + 1) * sizeof(*moves));
 	u32 i;
 
 	if (!plan->n_kept || plan->n_red || plan->strip != plan->lanes)
@@ -57,7 +60,30 @@ void kjx_decode_moves(struct kjx_decoder *d)
 		if (step)
 			moves[plan->n_moves++] = (struct kjx_move) { .cell = pair->cell, .step = step };
 	}
+	moves[plan->n_moves] = (struct kjx_move) { .cell = 2, .step = KJX_FOLD_BYTES };
 	plan->moves = moves;
+}
+
+/* rows that one routine does in one call: a few microseconds of work */
+void kjx_decode_rows(struct kjx_decoder *d)
+{
+	struct kjx_nest_plan *plan = d->plan;
+	const struct kjx_phase *map = &plan->map;
+	const struct kjx_tiles *tiles = d->b->cpu->tiles;
+	u32 weight = map->weight + (plan->n_acc ? plan->combine.weight : 0);
+
+	plan->row_cost = kjx_strips_cost(&d->shape, weight);
+	if (plan->moves && map->n_micro == 1 && (map->micro->fn == tiles->run || map->micro->fn == tiles->run64) &&
+	    (plan->mode == KJX_NEST_MAP || (plan->folded && plan->ends > 1))) {
+		plan->next_rows = (u16)kjx_min(CALL_UNITS / plan->row_cost + 1, 256);
+		plan->steps = map->micro->a;
+		plan->row_bytes = plan->lanes << (map->micro->fn == tiles->run ? 2 : 3);
+	}
+	if (plan->ends > 1 && !map->n_micro && map->n_dense == 1 && !map->n_points && map->dense->cell == plan->acc[0].value &&
+	    plan->lanes << plan->acc[0].log2_size <= WHOLE_BYTES) {
+		plan->whole_rows = (u16)kjx_min(WHOLE_BYTES / (plan->lanes << plan->acc[0].log2_size), KJX_ENDS);
+		plan->whole = map->dense->what;
+	}
 }
 
 /*

@@ -217,6 +217,7 @@ const struct kjx_nest_plan *kjx_nest_build(struct kjx_builder *b, const struct k
 	if (d.tiled)
 		tile(&d);
 	kjx_decode_moves(&d);
+	kjx_decode_rows(&d);
 	kjx_decode_layout(&d);
 	plan->cost = kjx_strip_cost(plan->lanes, plan->map.weight);
 	kjx_decode_class(&d);

@@ -136,7 +136,7 @@ static enum kjx_status flat(struct kjx_slice *s, const struct kjx_nest_plan *p, 
 
 			if (p->folded && !at[1]) {
 				w->cells[2] = acc_slot(p, w, 0);
-				p->tile_fold->begin(w->cells[2]);
+				p->tile_fold->begin(w->cells[2], 1);
 			}
 			kjx_phase_run(s->cpu, p, &p->map, w, at[1], n);
 			if (p->fold)
@@ -174,7 +174,7 @@ static bool fold_next(struct kjx_slice *s, const struct kjx_nest_plan *p, const 
 
 	w->cells[2] = acc;
 	if (p->folded && !at[1])
-		p->tile_fold->begin(acc);
+		p->tile_fold->begin(acc, 1);
 	if (again)
 		kjx_next_row_run(p, w);
 	else
@@ -189,6 +189,17 @@ static bool fold_next(struct kjx_slice *s, const struct kjx_nest_plan *p, const 
 	return kjx_spend(s, kjx_strip_cost(n, p->map.weight + p->combine.weight));
 }
 
+/* @n rows by one routine, whose cells are at the row before them: true when the slice is over */
+static bool next_rows(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w, u64 n)
+{
+	u64 *at = s->vm->at;
+
+	p->tile_fold->begin(kjx_end_slot(p, w, at[2]), n);
+	s->cpu->tiles->next(w->cells[p->steps], w->cells, p->row_bytes, n, p->moves, p->n_moves + 1u);
+	at[2] += n;
+	return kjx_spend(s, n * p->row_cost);
+}
+
 /* the rows up to @rows: false when the slice is over */
 static bool fold_rows(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w, u64 rows)
 {
@@ -198,6 +209,10 @@ static bool fold_rows(struct kjx_slice *s, const struct kjx_nest_plan *p, const 
 	for (; at[2] < rows && !over; again = p->moves != NULL) {
 		u64 row = at[2];
 
+		if (again && p->next_rows) {
+			over = next_rows(s, p, w, kjx_min(p->next_rows, rows - row));
+			continue;
+		}
 		if (!again)
 			kjx_rows_skip(p, w, row);
 		over = fold_next(s, p, w, row, again);
@@ -212,13 +227,19 @@ static enum kjx_status together(struct kjx_slice *s, const struct kjx_nest_plan 
 	u64 *at = s->vm->at;
 
 	for (;;) {
-		u64 rows = kjx_min(p->ends, kjx_rows_left(s, p, w));
+		u64 rows = kjx_min(p->whole_rows ? p->whole_rows : p->ends, kjx_rows_left(s, p, w));
 		bool over;
 
-		if (!fold_rows(s, p, w, rows))
-			return KJX_AGAIN;
 		w->cells[0] = kjx_end_slot(p, w, 0);
-		p->tile_fold->ends(w->cells[0], rows);
+		if (p->whole_rows) {
+			p->tile_fold->rows(w->cells[0], w->cursors[p->whole].at, p->views[p->whole].delta[p->n_kept - 1u], p->lanes,
+					   rows);
+			kjx_spend(s, rows * p->row_cost);
+		} else if (!fold_rows(s, p, w, rows)) {
+			return KJX_AGAIN;
+		} else {
+			p->tile_fold->ends(w->cells[0], rows);
+		}
 		kjx_phase_run(s->cpu, p, &p->post, w, 0, rows);
 		over = kjx_spend(s, rows * (kjx_halving_cost(p->strip, p->combine.weight) +
 					    kjx_strip_cost(1, p->post.weight)));

@@ -105,7 +105,7 @@ void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, 
 	shape->strip = (u32)kjx_min(strip, n_inner);
 }
 
-static u64 strips_cost(const struct kjx_shape *shape, u32 weight)
+u64 kjx_strips_cost(const struct kjx_shape *shape, u32 weight)
 {
 	u64 whole = shape->lanes / shape->strip, rest = shape->lanes % shape->strip;
 	u64 cost = kjx_sat_mul(whole, kjx_strip_cost(shape->strip, weight));
@@ -120,13 +120,13 @@ u64 kjx_nest_cost(const struct kjx_image *image, const struct kjx_nest *insn)
 
 	kjx_nest_shape(image, insn, &shape);
 	if (shape.mode == KJX_NEST_MAP)
-		return kjx_sat_mul(shape.rows, strips_cost(&shape, shape.w_map));
-	row = strips_cost(&shape, shape.w_map + shape.w_combine);
+		return kjx_sat_mul(shape.rows, kjx_strips_cost(&shape, shape.w_map));
+	row = kjx_strips_cost(&shape, shape.w_map + shape.w_combine);
 	if (shape.mode == KJX_NEST_FLAT) {
 		row = kjx_sat_add(row, kjx_halving_cost(shape.strip, shape.w_combine));
 		row = kjx_sat_add(row, kjx_strip_cost(shape.unit, shape.w_post));
 	} else {
-		row = kjx_sat_add(kjx_sat_mul(row, shape.red), strips_cost(&shape, shape.w_post));
+		row = kjx_sat_add(kjx_sat_mul(row, shape.red), kjx_strips_cost(&shape, shape.w_post));
 	}
 	return kjx_sat_mul(row, shape.rows);
 }
@@ -153,7 +153,7 @@ u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *in
 	bytes += (uops + cells) * sizeof(struct kjx_pair) + cells * (sizeof(struct kjx_place) + 1);
 	bytes += views * (sizeof(struct kjx_fixed) + sizeof(struct kjx_splat) + sizeof(struct kjx_view) + 32);
 	bytes += views * (16 * (rank + 1) + 8 * (rank + 2));
-	bytes += insn->n_map * (sizeof(struct kjx_fixed) + sizeof(struct kjx_pair)) + uops * sizeof(struct kjx_move);
+	bytes += insn->n_map * (sizeof(struct kjx_fixed) + sizeof(struct kjx_pair)) + (uops + 1) * sizeof(struct kjx_move);
 	bytes += 20 * 8 + views * 24;			/* rounding of each piece to 8 */
 	kjx_nest_shape(image, insn, &shape);
 	if (shape.lanes >= KJX_TILE_LANES)

@@ -32,6 +32,7 @@ typedef void kjx_tile_fn(void);
 /** struct kjx_tile_step
  * @cell:	of the strip (or the kept tile, or the one element for all lanes) that it reads or writes
  * @other:	cell of the element, where @cell is a strip's; of a last step: steps back to the first
+ * The function of a pair (below) reads the step after its own, too.
  * A list begins with one that only says, as @cell, how many steps further on the list for parts of tiles begins.
  */
 struct kjx_tile_step {
@@ -58,17 +59,26 @@ struct kjx_tile_row {
 /** struct kjx_tile_fold - a fold of A onto KJX_FOLD_BYTES of accumulators (cpu.h)
  * @code:	of the micro-operation that combines two
  * @last:	likewise, as the last step
- * @begin:	accumulators that change nothing
+ * @begin:	@rows times KJX_FOLD_BYTES of accumulators that change nothing
  * @end:	their upper half onto the lower, down to the first one
  * @ends:	likewise for each of @rows times KJX_FOLD_BYTES of accumulators, up to KJX_ENDS; the results lie side by side, at
  *		@acc. Other accumulators up to KJX_ENDS are read, too
+ * @rows:	all of it for @rows rows of @n values that lie in memory (KJX_FOLD_BYTES or more), @stride bytes apart; the results
+ *		lie side by side, at @out, where there is room for as many accumulators
  */
 struct kjx_tile_fold {
 	u32 code, zero;
 	kjx_tile_fn *fn, *last, *part;
-	void (*begin)(void *acc);
+	void (*begin)(void *acc, u64 rows);
 	void (*end)(void *acc);
 	void (*ends)(void *acc, u64 rows);
+	void (*rows)(void *out, const void *values, s64 stride, u64 n, u64 rows);
+};
+
+/* a cell that points elsewhere in the next row (point of the innermost kept loop) */
+struct kjx_move {
+	u64 cell;
+	s64 step;
 };
 
 /* steps that are no operation */
@@ -85,9 +95,15 @@ enum kjx_tile_move {
 	KJX_TILE_MOVES,
 };
 
+/* @fn does what @first and the step after it, @second, do; it goes on to the one after that. The last one has no fn */
+struct kjx_tile_pair {
+	kjx_tile_fn *first, *second, *fn;
+};
+
 /** struct kjx_tiles - of a cpu table
  * @bytes:	of a tile
  * @run:	a strip routine: a is the first step, b the cells
+ * @next:	the next @rows rows, one after the other: cells move, then the same on @bytes bytes
  * @rows, @folds: the last one has code 0
  * @settle:	what was stored past the caches comes before what this processor stores next
  * @moves:	for elements of 4 and 8 bytes; on whole tiles, on parts; by kjx_tile_move
@@ -96,10 +112,12 @@ struct kjx_tiles {
 	void (*run)(void *dst, const void *a, const void *b, const void *c, u64 n);
 	void (*run64)(void *dst, const void *a, const void *b, const void *c, u64 n);
 	void (*settle)(void);
+	void (*next)(const struct kjx_tile_step *first, void **cells, u64 bytes, u64 rows, const struct kjx_move *moves, u64 n_moves);
 	u64 bytes;
 	const struct kjx_tile_row *rows;
 	const struct kjx_tile_fold *folds;
 	kjx_tile_fn *const (*moves)[2][KJX_TILE_MOVES];
+	const struct kjx_tile_pair *pairs;
 };
 
 #endif

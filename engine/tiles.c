@@ -198,6 +198,26 @@ static void keep(struct run *r, u32 at)
 	}
 }
 
+/* Steps [@first, @end) on whole tiles: a pair, or a pair of it and the next one, gets a function that does all it stands for. */
+static void join(struct kjx_tiler *t, u32 first, u32 end)
+{
+	const struct kjx_tile_pair *pair;
+	u32 next;
+
+	for (; first < end; first = next) {
+		kjx_tile_fn **fn = &t->steps[first].fn;
+
+		for (next = first + 1; next < end; next++) {
+			for (pair = t->ssa->cpu->tiles->pairs; pair->fn; pair++)
+				if (pair->first == *fn && pair->second == t->steps[next].fn)
+					break;
+			if (!pair->fn)
+				break;
+			*fn = pair->fn;
+		}
+	}
+}
+
 /* the last step, on from which is the first of the next tile: what was to be the last one itself where it can */
 static void finish(struct run *r, u32 first)
 {
@@ -212,6 +232,7 @@ static void finish(struct run *r, u32 first)
 	else if (t->fold && last->fn == t->fold->fn)
 		last->fn = t->fold->last;
 	last->other = t->n_steps - 1 - first;
+	join(t, first, t->n_steps);
 	move(r, KJX_TILE_END, 0);
 	t->steps[t->n_steps - 1].other = t->n_steps - 1 - first;
 }

@@ -148,3 +148,40 @@ def test_operations_with_a_row_value(cpu, op):
     for got, short in both(build, cpu, 1024):
         same_bits(got, short)
         same_bits(got, want)
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cpu", CPUS)
+def test_rows_of_any_length_as_they_lie(op, dtype, cpu):
+    """Rows that one routine folds, several at a time: shorter and longer than a strip, than 64 KB; some with NaN, infinity, zeros;
+    rows apart from each other, of a matrix that is read backwards."""
+    rng = np.random.default_rng(13)
+    size = np.dtype(DTYPES[dtype]).itemsize
+    for rows, lanes in [(1, 64), (2, 65), (3, 1023), (7, 1025), (9, 4096), (5, 16384 // (size // 4)), (3, 50000), (4, 16385)]:
+        x = rng.normal(1, 0.01, size=(rows, lanes + 3)).astype(DTYPES[dtype])
+        x[1::3, lanes // 2] = rng.choice([np.nan, np.inf, -np.inf, 0.0], len(x[1::3]))
+        b = Builder()
+        last = (rows - 1) * (lanes + 3)
+        operands = (p.Operand(b.input(dtype, x.shape), last, (-lanes - 3, 1)), p.Operand(b.output(dtype, (rows,)), 0, (1, 0)))
+        b.emit(p.Nest((rows, lanes), operands, (load(1, 0, dtype),), (p.Uop(op, dtype, 0, 0, 1),), (store(1, 0, dtype),), 1, 2, 1, 1, 1024))
+        (got,) = run(b, cpu, x)
+        with np.errstate(all="ignore"):
+            same_bits(got, fold_of(op, x[::-1, :lanes], lanes))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_many_short_rows(cpu):
+    """More rows than one call does, in a map and in a fold of what a map makes."""
+    rng = np.random.default_rng(14)
+    x, m = rng.normal(size=(1100, 70)).astype(np.float32), rng.normal(size=1100).astype(np.float32)
+    b = Builder()
+    given, values = p.Operand(b.input("f32", x.shape), 0, (70, 1)), p.Operand(b.input("f32", m.shape), 0, (1, 0))
+    code = (load(1, 0, "f32"), load(2, 1, "f32"), p.Uop("sub", "f32", 1, 1, 2))
+    matrix = p.Operand(b.output("f32", x.shape), 0, (70, 1))
+    b.emit(p.Nest(x.shape, (given, values, matrix), (*code, store(2, 1, "f32")), n_regs=3, strip=128))
+    operands = (given, values, p.Operand(b.output("f32", m.shape), 0, (1, 0)))
+    b.emit(p.Nest(x.shape, operands, code, (p.Uop("add", "f32", 0, 0, 1),), (store(2, 0, "f32"),), 1, 3, 1, 1, 128))
+    less, sums = run(b, cpu, x, m)
+    np.testing.assert_array_equal(less, x - m[:, None])
+    np.testing.assert_array_equal(sums, fold_of("add", x - m[:, None], 128))

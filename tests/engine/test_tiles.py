@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,3 +224,71 @@ def test_row_values_in_a_loop_and_outside(rows, lanes, cpu):
     emit_in_a_loop(b, nest)
     for budget in (1, 1 << 30):
         np.testing.assert_array_equal(Program(b.image, cpu).run(x, m, budget=budget)[0], want)
+
+
+def uop(op, dst, a, b=0):
+    return lambda dtype: p.Uop(op, dtype, dst, a, b)
+
+
+#: what register 0 (a matrix), 1 and 2 (row values), 3 and 4 (column values) become: the result is in 5, and folded where it says so
+FREQUENT = {
+    "softmax": ([uop("sub", 5, 0, 1), uop("exp", 5, 5)], True),
+    "softmax, not folded": ([uop("sub", 5, 0, 1), uop("exp", 5, 5)], False),
+    "difference read twice": ([uop("sub", 6, 0, 1), uop("exp", 5, 6), uop("mul", 5, 5, 6)], True),
+    "quotient": ([uop("div", 5, 0, 1)], False),
+    "normalized": ([uop("sub", 5, 0, 1), uop("mul", 5, 5, 2), uop("mul", 5, 5, 3), uop("add", 5, 5, 4)], False),
+    "normalized and summed": ([uop("sub", 5, 0, 1), uop("mul", 5, 5, 2), uop("mul", 5, 5, 3), uop("add", 5, 5, 4)], True),
+    "scaled": ([uop("mul", 5, 0, 1), uop("mul", 5, 5, 3)], False),
+    "shifted": ([uop("abs", 5, 0), uop("add", 5, 5, 3)], False),
+    "square": ([uop("sub", 5, 0, 1), uop("mul", 5, 5, 5)], True),
+    "square of a sum": ([uop("add", 5, 0, 3), uop("mul", 5, 5, 5)], True),
+}
+
+
+@pytest.mark.parametrize("name", FREQUENT)
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cpu", CPUS)
+def test_steps_that_often_follow_each_other(name, stored, dtype, cpu):
+    """Pairs of steps with a function of their own: ordinary numbers and others, whole tiles and what is left."""
+    rng = np.random.default_rng(3)
+    body, folds = FREQUENT[name]
+    if not (stored or folds):
+        return
+    for lanes in LANES:
+        arrays = [rng.normal(size=s).astype(DTYPES[dtype]) for s in ((5, lanes), (5,), (5,), (lanes,), (lanes,))]
+        arrays[0][1:3, ::7] = rng.choice(SPECIAL, arrays[0][1:3, ::7].shape)
+        arrays[0][3, lanes // 2:] = 0
+        arrays[1][4] = -3
+
+        def build(strip, arrays=arrays, lanes=lanes):
+            b = Builder()
+            strides = ((lanes, 1), (1, 0), (1, 0), (0, 1), (0, 1))
+            operands = [p.Operand(b.input(dtype, a.shape), 0, s) for a, s in zip(arrays, strides, strict=True)]
+            code = [load(k, k, dtype) for k in range(5)] + [u(dtype) for u in body]
+            if stored:
+                operands.append(p.Operand(b.output(dtype, (5, lanes)), 0, (lanes, 1)))
+                code.append(store(5, 5, dtype))
+            if not folds:
+                b.emit(p.Nest((5, lanes), tuple(operands), tuple(code), n_regs=8, strip=strip))
+                return b.image, arrays
+            operands.append(p.Operand(b.output(dtype, (5,)), 0, (1, 0)))
+            code = [p.Uop(u.op, dtype, u.dst + (u.op != "store"), u.a + (u.op != "load"), u.b + (u.op in BINARY), 0, u.imm) for u in code]
+            code = [replace(u, dst=1) if u.dst == 6 and u is code[-1 - stored] else u for u in code]
+            code = [replace(u, a=1) if u.op == "store" else u for u in code]
+            b.emit(p.Nest((5, lanes), tuple(operands), tuple(code), (p.Uop("add", dtype, 0, 0, 1),),
+                          (store(len(operands) - 1, 0, dtype),), 1, 9, 1, 1, strip))
+            return b.image, arrays
+
+        with np.errstate(all="ignore"):
+            got, want = zip(*both(build, cpu, 1024), strict=True)
+        if stored:
+            same_bits(got[0], want[0])
+        if folds:
+            values = got[0] if stored else None
+            if stored:
+                width = 256 // np.dtype(DTYPES[dtype]).itemsize
+                with np.errstate(all="ignore"):
+                    same_bits(got[1], np.array([folded("add", row, width) for row in values]))
+            else:
+                np.testing.assert_allclose(got[0], want[0], rtol=1e-5 if dtype == "f32" else 1e-13)
