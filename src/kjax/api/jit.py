@@ -6,9 +6,9 @@ import inspect
 import numpy as np
 
 from kjax import _engine
+from kjax.api import direct
 from kjax.api.compile import compile as compile_program
 from kjax.ir import trees
-from kjax.isa import dtypes
 
 
 def jit(fun=None, /, *, static_argnums=None, static_argnames=None, donate_argnums=None, donate_argnames=None,
@@ -144,21 +144,16 @@ class Jitted(_engine.Dispatch):
         """Let the engine take further calls like this one, where nothing but arrays decides about them."""
         signature = program.signature
         plain = not (self.static_numbers or self.static_names or self.donated_numbers or self.donated_names)
-        local = self.environment in (None, "embedded") and self.deadline is None and program.lanes == 1
-        if not (plain and local) or signature.in_spec is None or signature.out_spec is None:
+        local = self.environment in (None, "embedded") and self.deadline is None
+        if not (plain and local and direct.takes(program)) or signature.in_spec is None or signature.out_spec is None:
             return
-        if any(dtypes.BY_NAME[leaf.dtype].sign_is_stored for leaf in signature.inputs) or any(
-                leaf.extended for leaf in signature.inputs + signature.outputs):
-            return  # their bytes are not what the engine takes and gives
-        weak = [type(x) if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic) else None
-                for x in leaves]
         found = []
         spec = trees.flatten(tuple(args), found)
         if len(found) != len(leaves) or any(a is not b for a, b in zip(found, leaves)):
             return  # a registered class among them: only JAX can take it apart
         try:
             self.guard = _x64()
-            self.add(program.load(self.environment, threads=self.threads).call, spec, signature.out_spec["spec"], weak=weak,
-                     condition=self.guard())
+            self.add(program.load(self.environment, threads=self.threads).call, spec, signature.out_spec["spec"],
+                     weak=direct.numbers(leaves), condition=self.guard())
         except ValueError:
             return  # more arrays than the direct way takes

@@ -1,13 +1,14 @@
 """``Program``: verified bytes of a ``.kjx`` with its signature, callable in every environment."""
 
 import collections
+import functools
 import os
 import weakref
 from dataclasses import dataclass
 
 import numpy as np
 
-from kjax.api import environments
+from kjax.api import direct, environments
 from kjax.api.signature import Leaf, Signature
 from kjax.bytecode.outline import outline
 from kjax.errors import DeviceError, KjaxError
@@ -50,6 +51,8 @@ class Program:
         self._host.require()
         self._loaded = weakref.WeakKeyDictionary()
         self._lock = locks.lock()
+        self._direct = _engine.Dispatch(functools.partial(_call, weakref.ref(self))) if direct.takes(self) else None
+        self._known = {}  # kinds of Python numbers that go the direct way: the loaded program that they go to
 
     # -- running --------------------------------------------------------------------------------------------
     def load(self, environment=None, *, threads=None):
@@ -85,10 +88,29 @@ class Program:
 
         Raises TypeError, DeadlineError, DeviceError.
         """
+        if self._direct is not None and not kwargs and environment is deadline is fuel is threads is None:
+            return self._direct(*args)
+        return self._convert_and_run(args, kwargs, environment=environment, deadline=deadline, fuel=fuel, threads=threads)[0]
+
+    def _convert_and_run(self, args, kwargs, **options):
+        """(result, flat arguments) of a call whose arguments may be anything that NumPy can read."""
         leaves = self.signature.leaves(args, kwargs)
         arrays = self.signature.arrays(leaves)
-        return self.signature.unflatten(
-            self.run_flat(arrays, environment=environment, deadline=deadline, fuel=fuel, threads=threads), leaves)
+        return self.signature.unflatten(self.run_flat(arrays, **options), leaves), leaves
+
+    def _learn(self, leaves):
+        """Further calls with arguments like these go to the engine directly."""
+        trees, weak = direct.trees_of(self.signature), direct.numbers(leaves)
+        if not trees or not direct.same_kind(self.signature, weak):
+            return
+        loaded = self.load()
+        if self._known.get(weak) is loaded:
+            return
+        self._known[weak] = loaded
+        try:
+            self._direct.add(loaded.call, *trees, weak=weak)
+        except ValueError:
+            self._direct = None  # more arrays than the direct way takes
 
     # -- looking --------------------------------------------------------------------------------------------
     @property
@@ -153,6 +175,14 @@ class Program:
         ins = ", ".join(map(str, self.signature.inputs))
         outs = ", ".join(map(str, self.signature.outputs))
         return f"<kjax.Program {self.name}({ins}) -> ({outs}), {len(self.image)} bytes>"
+
+
+def _call(reference, *args):
+    """A call that does not go the direct way (yet). ``reference``: to the program, which is not to keep itself alive."""
+    program = reference()
+    result, leaves = program._convert_and_run(args, {})
+    program._learn(leaves)
+    return result
 
 
 def _bytes(argument):
