@@ -85,9 +85,51 @@ def instructions(fn, *args):
 
 def test_what_does_not_depend_on_the_order_is_one_nest():
     x = np.ones((5, 70), np.float32)
-    assert instructions(lambda x: jnp.argmax(x, 1), x) == 1
+    assert instructions(lambda x: jnp.argmax(x, 1), x[:, :63]) == 1
+    assert instructions(lambda x: jnp.argmax(x, 1), x) <= 3  # the best, where it is, and whether the initial value is
     assert instructions(lambda x: lax.reduce(x, ZERO, lambda a, b: a + b + a * b, (1,)), x) == 1
     assert instructions(lambda x: lax.reduce(x, ZERO, lambda a, b: jnp.where(a == a, a, b), (1,)), x) > 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int32", "uint8", "int8"])
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+@pytest.mark.parametrize(("shape", "axis"), [((3, 63), 1), ((3, 64), 1), ((2, 129, 5), 1), ((70, 3), 0), ((1000,), 0), ((9, 2000), 1)])
+def test_the_first_of_equals_along_long_dims(name, dtype, shape, axis):
+    x = np.random.default_rng(shape).integers(-3 if dtype != "uint8" else 0, 4, shape).astype(dtype)
+    same = np.full(shape, np.iinfo(dtype).min if "int" in dtype else -np.inf).astype(dtype)
+    for values in (x, np.abs(x), same, -same if "int" not in dtype else same):
+        got = kjax.jit(functools.partial(getattr(jnp, name), axis=axis))(values)
+        np.testing.assert_array_equal(got, getattr(np, name)(values.astype(np.float64), axis))
+
+
+def best(order):
+    """The body of JAX's argmax or argmin."""
+
+    def body(a, b):
+        left = order(a[0], b[0]) | (a[0] != a[0])
+        return lax.select(left, a[0], b[0]), lax.select(left | ((a[0] == b[0]) & (a[1] < b[1])), a[1], b[1])
+
+    return body
+
+
+@pytest.mark.parametrize("order", [lax.gt, lax.lt])
+@pytest.mark.parametrize("start", [-np.inf, np.inf, -2.0, 2.0, 9.0, np.nan, -0.0])
+@pytest.mark.parametrize("place", [-1, 0, 40, 200])
+def test_an_initial_value_and_its_place_take_part(order, start, place):
+    x = np.random.default_rng(5).integers(-2, 3, (6, 100)).astype(np.float32)
+    x[1, 50:60] = np.nan
+    x[2] = 0.0
+    x[3] = -0.0
+
+    def found(x):
+        places = lax.broadcasted_iota(np.int32, x.shape, 1)
+        return lax.reduce((x, places), (np.float32(start), np.int32(place)), best(order), (1,))
+
+    for row, v, w in zip(x, *kjax.jit(found)(x)):
+        values, at = np.append(row, np.float32(start)), np.append(np.arange(100), place)
+        good = np.isnan(values) if np.isnan(values).any() else values == (values.max() if order is lax.gt else values.min())
+        assert w == at[good].min()
+        np.testing.assert_array_equal(v, values[good][0])
 
 
 def test_an_index_that_does_not_count_up_leaves_the_first_nan_on_the_left():

@@ -9,84 +9,23 @@ other is applied to neighbours, level by level, as elementwise operations.
 
 import math
 
+from kjax.frontend.legalize import choice
+from kjax.frontend.legalize.numbers import Numbers
 from kjax.ir.scalar import apply_elementwise
-
-_SYMMETRIC = {"add", "mul", "max", "min", "and", "or", "xor", "eq", "ne"}
-_TURNED = {"gt": "lt", "ge": "le"}
-
-
-class _Numbers:
-    """Numbers for expressions: equal ones have equal numbers."""
-
-    def __init__(self):
-        self.table = {}
-
-    def number(self, *key):
-        return self.table.setdefault(key, len(self.table))
-
-    def op(self, name, *operands, attributes=()):
-        if name in _TURNED:
-            name, operands = _TURNED[name], operands[::-1]
-        return self.number(name, attributes, *(sorted(operands) if name in _SYMMETRIC else operands))
-
-    def results(self, region, arguments):
-        """Numbers of the region's results, when its arguments have those numbers."""
-        known = dict(zip(region.arguments, arguments, strict=True))
-        for op in region.ops:
-            if op.name == "constant":
-                value = op.attributes["value"]
-                known[op.results[0]] = self.number("constant", str(op.results[0].type), value.tobytes())
-                continue
-            operands = [known[v] if v in known else self.number("outer", id(v)) for v in op.operands]
-            attributes = (str(op.results[0].type), *sorted((k, str(v)) for k, v in op.attributes.items()))
-            known[op.results[0]] = self.op(op.name, *operands, attributes=attributes)
-        return [known[v] if v in known else self.number("outer", id(v)) for v in region.results]
 
 
 def commutes(region):
     """Whether exchanging the accumulators and the elements visibly changes nothing."""
-    numbers, n = _Numbers(), len(region.arguments) // 2
+    numbers, n = Numbers(), len(region.arguments) // 2
     left, right = ([numbers.number(side, k) for k in range(n)] for side in "lr")
     return numbers.results(region, left + right) == numbers.results(region, right + left)
-
-
-def _choice(region):
-    """"gt" or "lt" when the body is JAX's for argmax or argmin, else None."""
-    if len(region.arguments) != 4:
-        return None
-    numbers = _Numbers()
-    a, i, b, j = left_right = [numbers.number("argument", k) for k in range(4)]
-    found = numbers.results(region, left_right)
-    value, index = (str(region.arguments[k].type) for k in (0, 1))
-
-    def op(name, *operands, type="i1"):
-        return numbers.op(name, *operands, attributes=(type,))
-
-    for order in ("gt", "lt"):
-        beats = op("or", op(order, a, b), op("ne", a, a))
-        first = op("or", beats, op("and", op("eq", a, b), op("lt", i, j)))
-        if found == [op("select", beats, a, b, type=value), op("select", first, i, j, type=index)]:
-            return order
-    return None
-
-
-def _ascends(value, dim):
-    """Whether ``value`` counts up along ``dim``."""
-    op = value.op
-    if op is None or op.name not in ("iota", "broadcast_in_dim"):
-        return False
-    if op.name == "iota":
-        return op.attributes["dim"] == dim
-    dims = op.attributes["dims"]
-    return dim in dims and op.operands[0].shape[dims.index(dim)] == value.shape[dim] and _ascends(op.operands[0], dims.index(dim))
 
 
 def without_order(b, region, xs, dims):
     """A body for this reduction that may be applied in any order, or None."""
     if commutes(region):
         return region
-    order = _choice(region)
-    if order is None or len(dims) != 1 or not _ascends(xs[1], dims[0]):
+    if (order := choice.order_of(region, xs, dims)) is None:
         return None
     if not region.arguments[0].type.info.is_float:
         return region

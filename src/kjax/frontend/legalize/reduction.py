@@ -2,6 +2,7 @@
 
 from math import prod
 
+from kjax.frontend.legalize import choice
 from kjax.frontend.legalize.commute import reduce_in_order, without_order
 from kjax.frontend.legalize.registry import rule
 from kjax.frontend.legalize.sort_loop import sort_one_by_one
@@ -72,7 +73,9 @@ def reduce(b, node):
     xs = [b.convert(x, a.dtype) for x, a in zip(xs, region.arguments[n:], strict=True)]
     inits = [b.convert(x, a.dtype) for x, a in zip(inits, region.arguments[:n], strict=True)]
     types = [Type(r.dtype, t.shape) for r, t in zip(region.results, node.types, strict=True)]
-    if (body := without_order(b, region, xs, dims)) is not None:
+    if choice.is_long(xs[0], dims) and (order := choice.order_of(region, xs, dims)):
+        out = choice.best_and_where(b, order, xs, inits, dims)
+    elif (body := without_order(b, region, xs, dims)) is not None:
         out = b.add("reduce", xs + inits, types, regions=[body], dims=dims)
     else:
         out = reduce_in_order(b, region, xs, inits, dims)
