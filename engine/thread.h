@@ -47,4 +47,9 @@ kjx_op_fn kjx_op_finish, kjx_op_strip, kjx_op_tiles, kjx_op_call, kjx_op_check, 
 kjx_op_fn kjx_op_case, kjx_op_small_dot, kjx_op_product, kjx_op_splat, kjx_op_gather_lanes, kjx_op_scatter_lanes;
 kjx_op_fn kjx_op_window;		/* gather.c */
 
+struct kjx_cpu;
+
+/* thread_again.c: the end of a while whose condition is the operation @comparison of @cpu alone; NULL: there is none for it */
+kjx_op_fn *kjx_again(const struct kjx_cpu *cpu, kjx_op_fn *comparison);
+
 #endif

@@ -250,15 +250,34 @@ static void jump_to(struct threader *t, u32 from, u32 to)
 	t->ops[from].jump = (s32)to - (s32)from;
 }
 
+/* the end of a while: back to its condition, unless that is so simple that it is done here as well */
+static void again(struct threader *t, u32 region)
+{
+	const u32 own = t->n_ops, top = t->top[region], leave = t->leave[region];
+	const struct kjx_place *condition = t->places + KJX_CELLS * (u64)top, *choice = t->places + KJX_CELLS * (u64)leave;
+	kjx_op_fn *fn = leave == top + 1 ? kjx_again(t->b->cpu, t->ops[top].fn) : NULL;
+	struct kjx_place *places;
+	u32 i;
+
+	if (!fn || condition->base != choice->base || condition->index != choice->index || condition->offset != choice->offset) {
+		emit(t, kjx_op_jump, NULL, take(t) + t->condition[region]);
+		jump_to(t, own, top);
+		return;
+	}
+	places = cells_of(t, emit(t, fn, NULL, take(t) + t->condition[region]));
+	jump_to(t, own, leave);
+	for (i = 0; i < KJX_CELLS; i++)
+		places[i] = condition[i];
+}
+
 /* @at: the step; steps of branches have learnt where they go (plan.c) */
 static void end(struct threader *t, u32 at)
 {
 	const struct kjx_step *step = &t->steps[at];
-	u32 d = step->region, i, own = t->n_ops;
+	u32 d = step->region, i;
 
 	if (step->target <= at) {
-		emit(t, kjx_op_jump, NULL, take(t) + t->condition[d]);
-		jump_to(t, own, t->top[d]);
+		again(t, d);
 		jump_to(t, t->leave[d], t->n_ops);
 		return;
 	}

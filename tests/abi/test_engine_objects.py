@@ -76,6 +76,11 @@ def test_threaded_code_goes_on_by_sibling_calls(core):
     for name, text in operations:
         if name not in ("kjx_op_finish", "kjx_op_call.part.0"):
             assert re.search(r"jmp +\*", text), name
+    (obj,) = (o for o in core if o.name == "thread_again.o")
+    ends = re.findall(r"^\w+ <(again_\w+)>:\n((?:.+\n)*)", _run("objdump", "-d", "--no-show-raw-insn", obj), re.M)
+    assert len(ends) > 8
+    for name, text in ends:
+        assert re.search(r"jmp +\*", text), name
 
 
 def test_nothing_is_mutable(core, tables):
