@@ -102,6 +102,7 @@ struct kjx_cpu {
 	const struct kjx_quick_fns *quick;	/* sorting by one key */
 	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
 	kjx_op_fn *const (*pair_cells)[2];	/* the same on one element */
+	const struct kjx_carry *carries;
 	const struct kjx_tiles *tiles;
 	const struct kjx_fold *folds;		/* the last one has no fn */
 	const struct kjx_scans *(*scan)(u32 code);	/* the routines of a scan; every one that is verified has some */

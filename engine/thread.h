@@ -36,11 +36,23 @@ struct kjx_op {
 };
 
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define KJX_SIBLING_CALLS 1
 #define KJX_JUMP(op, by, cells, slice)	return ((op) + (by))->fn((op) + (by), (cells) + KJX_CELLS * (s64)(by), slice)
 #else
+#define KJX_SIBLING_CALLS 0
 #define KJX_JUMP(op, by, cells, slice)	return (void)(cells), (void)(slice), (op) + (by)
 #endif
 #define KJX_NEXT(op, cells, slice)	KJX_JUMP(op, 1, cells, slice)
+
+/** struct kjx_carry - an operation on one element that may take an operand in a register, from the operation before, which is one
+ * of these on elements of the same size (ukernels/hand.inc)
+ * @cell:	the operation whose operands are all in memory; NULL: the end of a list
+ * @from:	those whose operand 1, 2, 3 is not; NULL where there is no such operand
+ */
+struct kjx_carry {
+	kjx_op_fn *cell, *from[KJX_CELLS - 1];
+	u64 bytes;
+};
 
 /* thread.c: operations that compute nothing */
 kjx_op_fn kjx_op_finish, kjx_op_strip, kjx_op_tiles, kjx_op_call, kjx_op_check, kjx_op_while, kjx_op_do, kjx_op_do_bounded, kjx_op_jump;

@@ -181,10 +181,45 @@ static void strip(struct threader *t, const struct kjx_nest_plan *p, const struc
 		places[i] = p->places[cell[i]];
 }
 
+static const struct kjx_carry *carry_of(const struct threader *t, const struct kjx_op *op)
+{
+	const struct kjx_carry *c = t->b->cpu->carries;
+
+	while (c->cell && c->cell != op->fn)
+		c++;
+	return c;
+}
+
+static bool same_place(const struct kjx_place *a, const struct kjx_place *b)
+{
+	return a->base == b->base && a->index == b->index && a->offset == b->offset;
+}
+
+/* operations from @first on, with nothing between them that jumps there: what the one before hands on stays in its register */
+static void carry(struct threader *t, u32 first)
+{
+	const struct kjx_carry *own = carry_of(t, &t->ops[t->n_ops - 1]), *before;
+	u32 at, k, operand;
+
+	for (at = t->n_ops - 1; at > first; at--, own = before) {
+		const struct kjx_place *result = cells_of(t, &t->ops[at - 1]), *places = cells_of(t, &t->ops[at]);
+
+		before = carry_of(t, &t->ops[at - 1]);
+		if (!own->cell || own->bytes != before->bytes)
+			continue;
+		for (operand = 0, k = 1; k < KJX_CELLS && own->from[k - 1]; k++)
+			if (same_place(result, &places[k]))
+				operand = operand ? KJX_CELLS : k;
+		if (operand && operand < KJX_CELLS)	/* what reads it twice has to load it anyhow */
+			t->ops[at].fn = own->from[operand - 1];
+	}
+}
+
 static void nest(struct threader *t, const struct kjx_nest_plan *p)
 {
 	const struct kjx_micro *m = p->map.micro, *end = m + p->map.n_micro;
 	const bool apart = p->lanes <= KJX_LANES_APART;
+	const u32 first = t->n_ops;
 	u32 i;
 
 	for (i = 0; i < p->n_splats && !apart; i++)
@@ -195,6 +230,8 @@ static void nest(struct threader *t, const struct kjx_nest_plan *p)
 		else
 			strip(t, p, m);
 	}
+	if (apart && t->n_ops > first)
+		carry(t, first);
 	t->piece += p->cost + 1;
 }
 
@@ -259,7 +296,7 @@ static void again(struct threader *t, u32 region)
 	struct kjx_place *places;
 	u32 i;
 
-	if (!fn || condition->base != choice->base || condition->index != choice->index || condition->offset != choice->offset) {
+	if (!fn || !same_place(condition, choice)) {
 		emit(t, kjx_op_jump, NULL, take(t) + t->condition[region]);
 		jump_to(t, own, top);
 		return;

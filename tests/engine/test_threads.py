@@ -8,6 +8,7 @@ from programs import Builder, load, store
 
 from engine import ALL, Failed, Program
 from kjax.bytecode import program as p
+from kjax.isa import dtypes
 
 VALUES = 4  # i32 variables of a random program
 ALU = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "xor": np.bitwise_xor, "max": np.maximum, "min": np.minimum}
@@ -217,3 +218,79 @@ def test_a_long_straight_body_looks_at_the_budget():
         before, slices = lane.vm.used, slices + 1
     assert slices > 3 * 400 * 200 * 20 / 65536
     np.testing.assert_allclose(lane.outputs()[0], 0, atol=1e-5)
+
+
+FLOATS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "max": np.maximum, "min": np.minimum,
+          "neg": np.negative, "abs": np.abs, "sqrt": np.sqrt}
+uops = st.lists(st.tuples(st.sampled_from(sorted(FLOATS)), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1,
+                max_size=9)
+
+
+@given(uops, st.sampled_from(["f32", "f64"]), st.integers(1, 4), st.sampled_from(["scalar", "avx2"]))
+@settings(max_examples=120, deadline=None)
+def test_scalar_floats_in_a_loop(body, dtype, lanes, cpu):
+    """Results that the next operation takes from a register are those that it would load: bit for bit NumPy's."""
+    start = np.array([1.5, -0.25, 3.0, 0.75], dtypes.BY_NAME[dtype].numpy)
+    trips = 3
+    b = Builder()
+    for _ in range(4):
+        b.input(dtype, (lanes,))
+    results = [b.output(dtype, (lanes,), alias=k) for k in range(4)]
+    counter, limit, one, more = b.arena("i32", 1), b.constant(np.int32([trips])), b.constant(np.int32([1])), b.arena("i1", 1)
+    scalar(b, [load(0, 0, "i32"), p.Uop("xor", "i32", 0, 0, 0), store(0, 0, "i32")], counter)
+    b.emit(p.While(trips=trips))
+    scalar(b, [load(0, 0, "i32"), load(1, 1, "i32"), p.Uop("lt", "i32", 0, 0, 1), store(2, 0, "i1")], counter, limit, more)
+    b.emit(p.Do(more))
+    b.emit(p.Nest((lanes,), tuple(p.Operand(t, 0, (1,)) for t in results),
+                  (*(load(k, k, dtype) for k in range(4)),
+                   *(p.Uop(op, dtype, dst, x, y if FLOATS[op].nin == 2 else 0) for op, dst, x, y in body),
+                   *(store(k, k, dtype) for k in range(4))), n_regs=4, strip=lanes))
+    scalar(b, [load(0, 0, "i32"), load(1, 1, "i32"), p.Uop("add", "i32", 0, 0, 1), store(0, 0, "i32")], counter, one)
+    b.emit(p.End())
+    wanted = [np.full(lanes, x) * (1 + np.arange(lanes)).astype(x.dtype) for x in start]
+    given_arrays = [w.copy() for w in wanted]
+    with np.errstate(all="ignore"):
+        for _ in range(trips):
+            for op, dst, x, y in body:
+                wanted[dst] = FLOATS[op](wanted[x]) if FLOATS[op].nin == 1 else FLOATS[op](wanted[x], wanted[y])
+    for got, want in zip(Program(b.image, cpu).run(*given_arrays), wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+COMPARE = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+
+
+@pytest.mark.parametrize("dtype", ["i32", "i64", "u32", "i16"])
+@pytest.mark.parametrize("name", sorted(COMPARE))
+def test_a_loop_as_long_as_a_comparison_holds(name, dtype):
+    """Its end compares by itself; the bound of the do, fuel and slices are as for any other condition."""
+    numpy = dtypes.BY_NAME[dtype].numpy.type
+    start, step, end = {"eq": (5, 1, 5), "ne": (0, 1, 7), "lt": (0, 2, 9), "le": (0, 3, 9), "gt": (9, -2, 1), "ge": (9, -3, 0)}[name]
+    if dtype == "u32" and name == "ge":
+        end = 3
+    for trips in (0, 2, 100):
+        b = Builder()
+        b.input(dtype, (1,))
+        limit = b.input(dtype, (1,))
+        by, more = b.constant(np.array([step]).astype(numpy)), b.arena("i1", 1)
+        x = b.output(dtype, (1,), alias=0)
+        b.emit(p.While(trips=trips))
+        scalar(b, [load(0, 0, dtype), load(1, 1, dtype), p.Uop(name, dtype, 0, 0, 1), store(2, 0, "i1")], x, limit, more)
+        b.emit(p.Do(more))
+        scalar(b, [load(0, 0, dtype), load(1, 1, dtype), p.Uop("add", dtype, 0, 0, 1), store(0, 0, dtype)], x, by)
+        b.emit(p.End())
+        want, n = np.array([start], numpy), 0
+        while COMPARE[name](want, numpy(end))[0]:
+            want = want + np.array([step]).astype(numpy)
+            n += 1
+        program, used = Program(b.image), set()
+        for budget in BUDGETS:
+            lane = program.lane([np.array([start], numpy), np.array([end], numpy)])
+            if trips and n > trips:
+                with pytest.raises(Failed, match="too_many_trips"):
+                    lane.finish(budget)
+            else:
+                lane.finish(budget)
+                assert lane.outputs()[0][0] == want[0]
+            used.add(lane.vm.used)
+        assert len(used) == 1

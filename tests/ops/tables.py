@@ -102,6 +102,9 @@ class Table(ctypes.Structure):
         ("iota32", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64)),
         ("iota64", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64)),
         ("quick", ctypes.POINTER(ctypes.c_void_p)),
+        ("pairs", ctypes.c_void_p),
+        ("pair_cells", ctypes.c_void_p),
+        ("carries", ctypes.c_void_p),
     ]
 
 
