@@ -92,8 +92,10 @@ struct kjx_cpu {
 	kjx_op_fn *const *cells;		/* the same on one element, threaded; NULL: run a strip of one */
 	/* strided moves of elements of 1 << log2_size bytes: a run of n elements, byte strides */
 	void (*move)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 n, u32 log2_size);
-	/* n runs of 1 to KJX_RUN_BYTES bytes, byte strides; dst and src do not overlap */
+	/* n runs of @bytes (at least 1; best up to KJX_RUN_BYTES) each, byte strides; dst and src do not overlap */
 	void (*runs)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 bytes, u64 n);
+	/* n runs of @bytes each (a multiple of the element's, up to KJX_RUN_BYTES), side by side, of one element each; @log2_size 2 or 3 */
+	void (*spread)(void *dst, u64 bytes, const void *src, s64 src_stride, u64 n, u32 log2_size);
 	/* dst[0 .. bytes) = src: the two do not overlap */
 	void (*copy)(void *dst, const void *src, u64 bytes);
 	/* iota: dst[i] = first + i * step, as i32 or i64 */
@@ -125,6 +127,8 @@ struct kjx_cpu {
 	kjx_product_fn *(*product)(const struct kjx_gemm_plan *p);
 	/* go on with the factorization of a batch of matrices, as gemm does; the budget is in elements that are worked on */
 	u64 (*linalg)(const struct kjx_linalg_run *run, u64 *at, u64 budget, u32 *done);
+	/* dst[i * dst_stride + j] = src[j * src_stride + i] for i < rows, j < columns: elements, strides in bytes; they do not overlap */
+	void (*turn)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 rows, u64 columns, u32 log2_size);
 };
 
 extern const struct kjx_cpu kjx_cpu_scalar;

@@ -89,6 +89,7 @@ void kjx_odometer_carry(const struct kjx_view *v, struct kjx_odometer *o)
 /* Runs this short are not worth a call each: whole rows of them are moved column by column. */
 #define SHORT_RUN 8u
 #define MANY_RUNS 4u
+#define MIDDLE_BYTES 1024u
 
 /* the number of whole short runs, one after the other along the next dim, in the lanes [lane, lane + n); 0: too few */
 static u64 short_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane, u64 n)
@@ -106,16 +107,30 @@ static u64 short_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane
 	return rows < MANY_RUNS ? 0 : rows;
 }
 
-/* the number of whole runs of neighbouring elements, in few bytes each, along the next dim; 0: none */
+/* the number of whole runs of neighbouring elements, in not so many bytes each, along the next dim; 0: none */
 static u64 small_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane, u64 n, u32 log2)
 {
 	u32 d = v->n_dims - 1u;
 
-	if (v->lanes != KJX_LANES_RUNS || v->stride[d] != 1ll << log2 || v->dim[d] > KJX_RUN_BYTES >> log2 || !v->stride[d - 1])
+	if (v->lanes != KJX_LANES_RUNS || v->stride[d] != 1ll << log2 || v->dim[d] > MIDDLE_BYTES >> log2 || !v->stride[d - 1])
 		return 0;
 	if (o->lane != lane)
 		kjx_odometer_seek(v, o, lane);
 	return o->inner ? 0 : kjx_min(n / v->dim[d], v->dim[d - 1] - o->index[d - 1]);
+}
+
+/* whole runs that lie beside each other: a matrix whose columns are dense. Its columns, in the lanes [lane, lane + n); 0: too few */
+static u64 columns(const struct kjx_view *v, struct kjx_odometer *o, u64 lane, u64 n, u32 log2)
+{
+	u32 d = v->n_dims - 1u;
+	u64 beside;
+
+	if (v->lanes != KJX_LANES_RUNS || v->stride[d - 1] != 1ll << log2 || v->dim[d] < MANY_RUNS)
+		return 0;
+	if (o->lane != lane)
+		kjx_odometer_seek(v, o, lane);
+	beside = o->inner ? 0 : kjx_min(n / v->dim[d], v->dim[d - 1] - o->index[d - 1]);
+	return beside < MANY_RUNS ? 0 : beside;
 }
 
 /* the same run of @n elements again and again: @total elements */
@@ -161,11 +176,15 @@ void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct
 
 	while (n) {
 		u64 small = small_runs(v, o, lane, n, log2), rows = small ? small : short_runs(v, o, lane, n);
-		u64 m = rows * v->dim[d], k;
+		u64 turned = rows ? 0 : columns(v, o, lane, n, log2), m = (rows | turned) * v->dim[d], k;
 		s64 offset, stride;
 
-		if (small) {
+		if (turned) {
+			cpu->turn(dst, (s64)(v->dim[d] << log2), cursor + o->run, v->stride[d], turned, v->dim[d], log2);
+		} else if (small) {
 			cpu->runs(dst, (s64)(v->dim[d] << log2), cursor + o->run, v->stride[d - 1], v->dim[d] << log2, rows);
+		} else if (rows && !v->stride[d] && (log2 == 2 || log2 == 3)) {
+			cpu->spread(dst, v->dim[d] << log2, cursor + o->run, v->stride[d - 1], rows, log2);
 		} else if (rows && !v->stride[d - 1]) {
 			repeat(cpu, dst, cursor + o->run, v->stride[d], v->dim[d], m, log2);
 		} else {
@@ -173,8 +192,8 @@ void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct
 				cpu->move(dst + (k << log2), (s64)(v->dim[d] << log2),
 					  cursor + o->run + (s64)k * v->stride[d], v->stride[d - 1], rows, log2);
 		}
-		if (rows) {
-			skip_runs(v, o, rows);
+		if (rows | turned) {
+			skip_runs(v, o, rows | turned);
 		} else {
 			m = kjx_view_run(v, o, lane, n, &offset, &stride);
 			cpu->move(dst, 1ll << log2, cursor + offset, stride, m, log2);
@@ -193,16 +212,18 @@ void kjx_view_scatter(const struct kjx_cpu *cpu, const struct kjx_view *v, struc
 
 	while (n) {
 		u64 small = small_runs(v, o, lane, n, log2), rows = small ? small : short_runs(v, o, lane, n);
-		u64 m = rows * v->dim[d], k;
+		u64 turned = rows ? 0 : columns(v, o, lane, n, log2), m = (rows | turned) * v->dim[d], k;
 		s64 offset, stride;
 
-		if (small)
+		if (turned)
+			cpu->turn(cursor + o->run, v->stride[d], src, (s64)(v->dim[d] << log2), v->dim[d], turned, log2);
+		else if (small)
 			cpu->runs(cursor + o->run, v->stride[d - 1], src, (s64)(v->dim[d] << log2), v->dim[d] << log2, rows);
 		for (k = 0; !small && rows && k < v->dim[d]; k++)
 			cpu->move(cursor + o->run + (s64)k * v->stride[d], v->stride[d - 1], src + (k << log2),
 				  (s64)(v->dim[d] << log2), rows, log2);
-		if (rows) {
-			skip_runs(v, o, rows);
+		if (rows | turned) {
+			skip_runs(v, o, rows | turned);
 		} else {
 			m = kjx_view_run(v, o, lane, n, &offset, &stride);
 			cpu->move(cursor + offset, stride, src, 1ll << log2, m, log2);

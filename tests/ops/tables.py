@@ -98,6 +98,7 @@ class Table(ctypes.Structure):
             ),
         ),
         ("runs", ctypes.c_void_p),
+        ("spread", ctypes.c_void_p),
         ("copy", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64)),
         ("iota32", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64)),
         ("iota64", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64)),

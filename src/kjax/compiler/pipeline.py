@@ -1,7 +1,7 @@
 """The compiler from end to end: a graph in, the bytes of a program out."""
 
 from kjax.bytecode.assembler import assemble
-from kjax.compiler import rows
+from kjax.compiler import rows, turn
 from kjax.compiler.encode import encode
 from kjax.compiler.lower import Lowering
 from kjax.compiler.passes import expand, hoist, indices, rematerialize, simplify, slices
@@ -20,7 +20,7 @@ def build(graph):
         one(graph)
     lowering = Lowering(graph)
     _, inputs, outputs = lowering.run()
-    lowering.code = rows.run(lowering.code)
+    lowering.code = turn.run(rows.run(lowering.code))
     return encode(graph, lowering, inputs, outputs)
 
 
