@@ -12,7 +12,7 @@ import tables
 from kjax.isa import dtypes, ops
 
 ROWS = [(op, dtype) for op in ops.OPS if op.form != "special" for dtype in op.dtypes]
-# types that loops count and iterate in; functions with a strip routine of their own are left to it
+# types that loops count and iterate in; what is a strip routine alone is left to it
 LISTED = ("i1", "i32", "i64", "u32", "f32", "f64")
 CELLS = 4
 
