@@ -307,6 +307,15 @@ def fits_f32():
         fit("erfc32", lambda x: -mp.log(mp.erfc(x)), mp.mpf("0.998"), mp.mpf("4.01"), 8, mp.erfc, precision=24),
         True,
     )
+
+    def erfcx_over_u(t):
+        u = (t + mp.mpf("1.5")) / mp.mpf("6.25")
+        x = 1 / u - 2
+        return mp.exp(x * x) * mp.erfc(x) / u
+
+    out += ["/* (x + 2) exp(x^2) erfc(x) = P(t), t = 6.25 / (x + 2) - 1.5, 1/2 <= x <= 10.1 */"]
+    c = fit("erfcx32", erfcx_over_u, mp.mpf("-0.984"), mp.mpf("1.0001"), 9, rounds=6, precision=24)
+    out += polynomial("erfcx_poly32", c, True)
     return out
 
 
