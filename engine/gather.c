@@ -10,6 +10,7 @@
  * Progress: at[0] = 1 when begun; the rest is struct kjx_gather_state, in the scratch.
  */
 #include "gather.h"
+#include "origin.h"
 #include "part.h"
 
 /* the batch dim's points, those of a piece end earlier */
@@ -222,7 +223,7 @@ static void one_window(struct kjx_slice *s, const struct kjx_gather_plan *p, u8 
 	u32 i;
 
 	for (i = 0; i < p->n_index; i++)
-		s->cpu->origins(&origin, &p->index[i].how, kjx_address(s, &p->index[i].place), 0, 1, p->skip, !i);
+		kjx_origin_one(&origin, &p->index[i].how, kjx_address(s, &p->index[i].place), p->skip, !i);
 	if (origin == KJX_SKIPPED)
 		return;
 	for (windowed += origin; runs--;) {
@@ -338,7 +339,7 @@ const struct kjx_op *kjx_op_window(const struct kjx_op *op, void **cells, struct
 	u32 i;
 
 	for (i = 0; i < p->n_index; i++)
-		s->cpu->origins(&origin, &p->index[i].how, cells[2 + i], 0, 1, p->skip, !i);
+		kjx_origin_one(&origin, &p->index[i].how, cells[2 + i], p->skip, !i);
 	if (origin == KJX_SKIPPED)
 		KJX_NEXT(op, cells, s);
 	windowed += origin;
