@@ -51,6 +51,11 @@ def conv(x, w):
     return lax.conv_general_dilated(x, w, (2, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
+def layer_norm(x, g):
+    d = x - jnp.mean(x, -1, keepdims=True)
+    return d * lax.rsqrt(jnp.mean(d * d, -1, keepdims=True) + 1e-6) * g + g
+
+
 PROGRAMS = {
     "scalar": (lambda x: x + 1.0, (np.float32(2),)),
     "softmax": (lambda x: jax.nn.softmax(x, -1), (f32(5, 33),)),
@@ -66,6 +71,9 @@ PROGRAMS = {
                       (f32(2, 6, 6, 3),)),
     "sort": (lambda x: (jnp.sort(x), jnp.argsort(-x), jnp.sort(x, axis=0)), (f32(7, 9),)),
     "top_k": (lambda x: lax.top_k(x, 3), (f32(5, 9),)),
+    "rows": (lambda x, g: (jax.nn.softmax(x, -1), layer_norm(x, g), jnp.max(x, 1), jnp.argmax(x, 1), jnp.argmin(x, 0)),
+             (f32(70, 205), f32(205))),
+    "rows of a large matrix": (lambda x, g: layer_norm(jax.nn.softmax(x, -1), g), (f32(400, 400), f32(400))),
     "argmax": (lambda x: (jnp.argmax(x, 0), jnp.argmin(x, 1), jnp.argmax(x)), (f32(7, 9),)),
     "cumsum": (lambda x: (jnp.cumsum(x), jnp.cumprod(x, 1), lax.cummax(x, 0)), (f32(7, 9),)),
     "gather": (lambda t, i: t[i], (f32(11, 3), np.array([3, 0, 10, 7, -1, 40], np.int32))),
