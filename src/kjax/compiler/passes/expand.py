@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from kjax.compiler.body import outer_scalars
+from kjax.compiler.passes.padding import by_phases, is_dilated, padded
 from kjax.ir.graph import Type
 from kjax.ir.rewrite import rewrite
 from kjax.ir.scalar import apply_elementwise, splat
@@ -87,18 +88,14 @@ def _short_dot(region, op):
     return [total]
 
 
-def padded(region, value, fill, low, high, interior, source):
-    """``value`` padded, or itself when there is nothing to pad."""
-    if not any((*low, *high, *interior)):
-        return value
-    shape = tuple(a + n + b + max(0, n - 1) * i for n, a, b, i in zip(value.shape, low, high, interior))
-    return region.add("pad", [value, fill], Type(value.dtype, shape), source=source, low=tuple(low), high=tuple(high),
-                      interior=tuple(interior))
-
-
 def _convolution(region, op):
     a = op.attributes
-    lhs, rhs = _narrow_operands(op.operands, _contraction_dtype(op.result.dtype, op.result.type.info)) or op.operands
+    wide = _contraction_dtype(op.result.dtype, op.result.type.info)
+    narrow = _narrow_operands(op.operands, wide)
+    if is_dilated(op):
+        lhs, rhs = narrow or [_converted(region, v, wide, op.source) for v in op.operands]
+        return [_converted(region, by_phases(region, op, lhs, rhs, wide), op.result.dtype, op.source)]
+    lhs, rhs = narrow or op.operands
     rank = lhs.type.rank
     spatial = a["lhs_spec"][2:]
     plain = (not any(x for pair in a["padding"] for x in pair) and all(d == 1 for d in a["lhs_dilation"])
