@@ -4,10 +4,8 @@ import math
 
 from kjax.frontend.builder import BITS_OF, PART, SIGNED
 from kjax.frontend.legalize import complex_functions
-from kjax.frontend.legalize.elementwise import total_order
-from kjax.frontend.legalize.reduction import sort_values
+from kjax.frontend.legalize.largest import largest
 from kjax.frontend.legalize.registry import RULES, rule
-from kjax.ir.graph import Type
 
 LOG_HALF = math.log(0.5)
 
@@ -168,16 +166,8 @@ def mulhi(b, node):
 def top_k(b, node):
     """Largest first along the last dim; of equal ones the first; NaN is above infinity."""
     (x,) = node.operands
-    k, last = node.attr("k"), x.type.rank - 1
-    places = b.iota(Type("i32", x.shape), last)
-
-    def before(left, right, _left_place, _right_place):
-        if x.type.info.is_float:
-            left, right = total_order(b, left), total_order(b, right)
-        return b.map("gt", left, right)
-
-    values, indices = sort_values(b, [x, places], last, before)
-    return [b.slice_dim(values, last, 0, k), b.convert(b.slice_dim(indices, last, 0, k), node.types[1].dtype)]
+    values, indices = largest(b, x, node.attr("k"))
+    return [values, b.convert(indices, node.types[1].dtype)]
 
 
 # -- implicit broadcasting ------------------------------------------------------------------------------------------
