@@ -102,7 +102,7 @@ struct kjx_cpu {
 	void (*iota32)(s32 *dst, s64 first, s64 step, u64 n);
 	void (*iota64)(s64 *dst, s64 first, s64 step, u64 n);
 	const struct kjx_quick_fns *quick;	/* sorting by one key */
-	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 */
+	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 or i32 and u32 */
 	kjx_op_fn *const (*pair_cells)[2];	/* the same on one element */
 	const struct kjx_carry *carries;
 	const struct kjx_tiles *tiles;

@@ -67,8 +67,8 @@ void kjx_ssa_uop(struct kjx_ssa *s, const struct kjx_uop *u);
 /* give slots to what the micro-operations [first, n_micro) define */
 void kjx_ssa_slots(struct kjx_ssa *s, u32 first);
 
-/* one routine instead of two (pairs.def), for the micro-operations [first, n_micro); before slots are given */
-void kjx_ssa_pairs(struct kjx_ssa *s, u32 first);
+/* one routine instead of two (pairs.def), for the micro-operations [first, n_micro); before slots are given. @tiled: not of floats */
+void kjx_ssa_pairs(struct kjx_ssa *s, u32 first, bool tiled);
 
 /* log2 of the largest element that @n micro-operations from @u on define */
 u32 kjx_uops_log2(const struct kjx_uop *u, u32 n);
