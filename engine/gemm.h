@@ -14,6 +14,7 @@ enum kjx_gemm_kind {
 	KJX_GEMM_DOTS,		/* both sides contiguous along k: vectors along k, few rows */
 	KJX_GEMM_NARROW,	/* rhs rows of 2, 4 or 8 elements without gaps: vectors span several k */
 	KJX_GEMM_GROUPS,	/* integers narrower than their sum: tiles, two or four k in a lane of 32 bits */
+	KJX_GEMM_FEW,		/* few columns, many rows: dot products of several rows at once; rhs's columns are copied unless they lie along k */
 	KJX_GEMM_LINES,		/* windows: lhs is read where it lies, its rows at any offsets, k as runs */
 };
 
@@ -82,6 +83,12 @@ bool kjx_gemm_multiplies(u32 lhs, u32 rhs, u32 dtype);
 
 /** kjx_gemm_scratch - bytes of scratch that a contraction needs, 64-byte aligned, on any cpu table */
 u64 kjx_gemm_scratch(const struct kjx_gemm_plan *plan);
+
+/** kjx_gemm_few_column - KJX_GEMM_FEW: bytes from a copied column of rhs to the next one */
+static inline u64 kjx_gemm_few_column(const struct kjx_gemm_plan *p)
+{
+	return kjx_align_up(p->kc * p->side[1].size, 64) + 64;
+}
 
 /** struct kjx_small_dot - a contraction whose result is one vector of lanes (dot_small.c)
  * @span:	elements of lhs and of rhs, from the first to the last

@@ -22,6 +22,12 @@
 #define GROUPS_KC		1024u		/* points of k */
 #define GROUPS_BYTES		2u		/* of a point there; less where four do */
 #define LINES_KC_BYTES		2048u
+#define FEW_COLUMNS		8u
+#define FEW_WHERE_THEY_LIE	12u		/* columns that need no copies */
+#define FEW_TURNED		16u		/* rows, where the other way is to pack all of a long rhs for them */
+#define FEW_ROWS		32u		/* so many pay for copying rhs */
+#define FEW_KC_BYTES		2048u
+#define FEW_LEAST_BYTES		256u		/* of k: shorter sums take less time than what is left in their lanes */
 
 static u64 size_of(s64 stride)
 {
@@ -218,6 +224,39 @@ static void plan_tile(struct kjx_gemm_plan *p, u32 bytes, bool lhs_m, bool rhs_n
 		divide_n(p, bytes);
 }
 
+/* many rows, few columns: rows, and columns where they lie, along k */
+static bool is_few(const struct kjx_gemm_plan *p, u32 bytes)
+{
+	const u64 most = p->rhs_k == 1 ? FEW_WHERE_THEY_LIE : FEW_COLUMNS;
+
+	return p->n >= 2 && p->n <= most && p->m >= FEW_ROWS && p->lhs_k == 1 && p->k >= FEW_LEAST_BYTES / bytes;
+}
+
+static void exchange(s64 *a, s64 *b)
+{
+	s64 kept = *a;
+
+	*a = *b;
+	*b = kept;
+}
+
+/* few rows, many columns, both along k: the transposed product */
+static void turn(struct kjx_gemm_plan *p)
+{
+	swap_sides(p);
+	exchange(&p->lhs_m, &p->rhs_n);
+	exchange(&p->lhs_k, &p->rhs_k);
+	exchange(&p->out_m, &p->out_n);
+	p->flags = 0;
+}
+
+static void plan_few(struct kjx_gemm_plan *p, u32 bytes)
+{
+	p->kind = KJX_GEMM_FEW;
+	p->nc = p->n;
+	divide_k(p, p->k, FEW_KC_BYTES / bytes);
+}
+
 static bool is_narrow(u32 dtype)
 {
 	const u32 kind = kjx_dtype_kind[dtype];
@@ -335,9 +374,14 @@ void kjx_gemm_plan(struct kjx_gemm_plan *p, const u8 *dtypes, const u8 *groups, 
 	plan_tile(p, bytes, lhs_m, rhs_n, out_rows);
 	if (p->nk > 1 || is_complex || !lhs_m || !rhs_n || !out_m || !out_n || p->k < 16)
 		return;
-	if ((p->n == 2 || p->n == 4 || (p->n == 8 && p->m < 4)) && p->rhs_n == 1 && p->rhs_k == (s64)p->n &&
+	if (is_few(p, bytes)) {
+		plan_few(p, bytes);
+	} else if ((p->n == 2 || p->n == 4 || (p->n == 8 && p->m < 4)) && p->rhs_n == 1 && p->rhs_k == (s64)p->n &&
 	    p->lhs_k == 1) {
 		p->kind = KJX_GEMM_NARROW;	/* a table of short vectors runs it as tiles */
+	} else if (p->rhs_k == 1 && p->lhs_k == 1 && p->m >= 2 && p->m <= FEW_TURNED && p->n >= FEW_ROWS) {
+		turn(p);
+		plan_few(p, bytes);
 	} else if (p->rhs_k == 1 && (p->m < 8 || p->n < 8)) {
 		p->kind = KJX_GEMM_DOTS;
 		p->flags = p->lhs_k == 1 ? 0 : KJX_GEMM_PACK_LHS;
@@ -368,5 +412,7 @@ u64 kjx_gemm_scratch(const struct kjx_gemm_plan *p)
 		total += (lanes + groups) * kjx_align_up(p->nc * bytes, width);	/* groups: and a row of sums */
 	if (groups)
 		total += KJX_GEMM_ROW_SUMS;
+	if (p->kind == KJX_GEMM_FEW)
+		total = kjx_max(total, p->n * kjx_gemm_few_column(p));
 	return total;
 }

@@ -63,7 +63,7 @@ void kjx_dot_split(const struct kjx_image *image, const struct kjx_dot *insn, co
 	tile_of(&p, cpu, &rows, &columns);
 	n = (u32)p.nb + p.nm;
 	by_rows = half_cost(&p, half(p.m, rows), p.n);
-	if (p.nn && p.kind != KJX_GEMM_NARROW) {
+	if (p.nn && p.kind != KJX_GEMM_NARROW && p.kind != KJX_GEMM_FEW) {
 		/*
 		 * A point of the outermost dim is some columns: as many points as are whole tiles. Dot products are added up
 		 * in the same order alone and several at once, but compiled twice, which is seen where two NaNs meet.

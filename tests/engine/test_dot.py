@@ -124,6 +124,9 @@ def _matmul(dtype, m, k, n, cpu, lhs_t=False, rhs_t=False, sides=None):
 # vector widths, panel edges, several chunks of k, several column blocks, dots, narrow rows
 SHAPES = [(1, 31, 256), (1, 256, 2), (1, 256, 10), (3, 1000, 4), (1, 2000, 1), (300, 1, 300), (29, 900, 70), (60, 33, 1500),
           (5, 4500, 6), (64, 800, 64), (1, 900, 300), (130, 20, 3), (14, 385, 32), (28, 384, 33)]
+# few columns, several rows at once, chunks of k; few rows of columns that lie along k
+SHAPES += [(32, 64, 2), (33, 300, 2), (40, 129, 3), (47, 512, 4), (36, 65, 5), (70, 1100, 8), (35, 700, 7), (71, 513, 12), (39, 100, 9),
+           (3, 600, 40), (16, 90, 33), (9, 128, 37), (2, 1030, 32), (17, 80, 40)]
 
 
 @pytest.mark.parametrize("cpu", CPUS)
@@ -151,6 +154,31 @@ def test_rounding(cpu, dtype, rhs_t, m, k, n):
         if m * k * n / budget < 1e5:
             sliced, = program.run(left, given_right, budget=budget)
             np.testing.assert_array_equal(got.view(np.uint8), sliced.view(np.uint8))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["f32", "f64", "i32", "u64"])
+@pytest.mark.parametrize("columns", range(1, 14))
+def test_few_columns(cpu, dtype, columns):
+    """Exact, into rows with gaps, in any order of rhs's and out's dims, with rows left over, in slices; the gaps stay as they are."""
+    rng = np.random.default_rng(columns)
+    for m, k, batch in ((32, 64, 1), (45, 515, 1), (38, 130, 3)):
+        for rhs_t in (False, True):
+            for gap, out_t in ((0, False), (3, False), (2, True)):
+                lhs = [m * (k + 1), k + 1, 0, 1], 0, batch * m * (k + 1)
+                rhs = [k * columns, 0, *((k, 1) if rhs_t else (1, columns))], 0, batch * k * columns
+                wide = (m if out_t else columns) + gap
+                out = [wide * (columns if out_t else m), *((1, wide) if out_t else (wide, 1)), 0], 0, batch * wide * (columns if out_t else m)
+                program = _program(dtype, [1, 1, 1, 1], [batch, m, columns, k], lhs, rhs, out, _cpu(cpu))
+                left, right = (_numbers(rng, dtype, n) for n in (lhs[2], rhs[2]))
+                a = left.reshape(batch, m, k + 1)[..., :k]
+                b = right.reshape(batch, columns, k).transpose(0, 2, 1) if rhs_t else right.reshape(batch, k, columns)
+                want = a @ b
+                for budget in (None, 3000):
+                    got = (program.run(left, right, budget=budget) if budget else program.run(left, right))[0].reshape(batch, -1, wide)
+                    used = got[..., :wide - gap]
+                    np.testing.assert_array_equal(used.transpose(0, 2, 1) if out_t else used, want)
+                    assert (got[..., wide - gap:].copy().view(np.uint8) == 0x5A).all()
 
 
 # edges of groups of two and four, of blocks, panels and chunks of k (1024 points), of column blocks
