@@ -142,6 +142,29 @@ def test_the_slot_of_a_row_value_is_taken_over(cpu):
         same_bits(got, want)
 
 
+@pytest.mark.parametrize("op", ["max", "min"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cpu", CPUS)
+def test_bounds(op, dtype, cpu):
+    """The larger or smaller one of a strip and an element, either first, from memory and from a register: zeros, infinities, no numbers."""
+    x = np.resize(np.array([*SPECIAL, 2.0, -1.5, 0.25], DTYPES[dtype]), 300)
+    for element in (*SPECIAL, 2.0, -1.5):
+        def build(strip, c=np.array([element], DTYPES[dtype])):
+            b = Builder()
+            full, one = (b.input(dtype, (300,)), (1,)), (b.input(dtype, (1,)), (0,))
+            code = [load(0, 0, dtype), load(1, 1, dtype)]
+            for k, (first, second, negated) in enumerate(((0, 1, False), (1, 0, False), (2, 1, True), (1, 2, True))):
+                code += [p.Uop("neg", dtype, 2, 0)] * negated
+                code += [p.Uop(op, dtype, 3, first, second), store(2 + k, 3, dtype)]
+            results = [(b.output(dtype, (300,)), (1,)) for _ in range(4)]
+            operands = tuple(p.Operand(tensor, 0, strides) for tensor, strides in (full, one, *results))
+            b.emit(p.Nest((300,), operands, tuple(code), n_regs=4, strip=strip))
+            return b.image, (x, c)
+
+        for got, want in both(build, cpu, 256):
+            same_bits(got, want)
+
+
 def folded(op, values, width):
     """What reduce.c says: value i onto accumulator i modulo ``width``, then halves."""
     f = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[op]
