@@ -168,7 +168,8 @@ def test_few_columns(cpu, dtype, columns):
                 lhs = [m * (k + 1), k + 1, 0, 1], 0, batch * m * (k + 1)
                 rhs = [k * columns, 0, *((k, 1) if rhs_t else (1, columns))], 0, batch * k * columns
                 wide = (m if out_t else columns) + gap
-                out = [wide * (columns if out_t else m), *((1, wide) if out_t else (wide, 1)), 0], 0, batch * wide * (columns if out_t else m)
+                matrix = wide * (columns if out_t else m)
+                out = [matrix, *((1, wide) if out_t else (wide, 1)), 0], 0, batch * matrix
                 program = _program(dtype, [1, 1, 1, 1], [batch, m, columns, k], lhs, rhs, out, _cpu(cpu))
                 left, right = (_numbers(rng, dtype, n) for n in (lhs[2], rhs[2]))
                 a = left.reshape(batch, m, k + 1)[..., :k]

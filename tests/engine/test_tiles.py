@@ -149,7 +149,7 @@ def test_bounds(op, dtype, cpu):
     """The larger or smaller one of a strip and an element, either first, from memory and from a register: zeros, infinities, no numbers."""
     x = np.resize(np.array([*SPECIAL, 2.0, -1.5, 0.25], DTYPES[dtype]), 300)
     for element in (*SPECIAL, 2.0, -1.5):
-        def build(strip, c=np.array([element], DTYPES[dtype])):
+        def build(strip, element=element):
             b = Builder()
             full, one = (b.input(dtype, (300,)), (1,)), (b.input(dtype, (1,)), (0,))
             code = [load(0, 0, dtype), load(1, 1, dtype)]
@@ -159,7 +159,7 @@ def test_bounds(op, dtype, cpu):
             results = [(b.output(dtype, (300,)), (1,)) for _ in range(4)]
             operands = tuple(p.Operand(tensor, 0, strides) for tensor, strides in (full, one, *results))
             b.emit(p.Nest((300,), operands, tuple(code), n_regs=4, strip=strip))
-            return b.image, (x, c)
+            return b.image, (x, np.array([element], DTYPES[dtype]))
 
         for got, want in both(build, cpu, 256):
             same_bits(got, want)
