@@ -88,8 +88,9 @@ class Program:
 
         Raises TypeError, DeadlineError, DeviceError.
         """
-        if self._direct is not None and not kwargs and environment is deadline is fuel is threads is None:
-            return self._direct(*args)
+        known = self._direct  # another thread may find that it takes too many arrays
+        if known is not None and not kwargs and environment is deadline is fuel is threads is None:
+            return known(*args)
         return self._convert_and_run(args, kwargs, environment=environment, deadline=deadline, fuel=fuel, threads=threads)[0]
 
     def _convert_and_run(self, args, kwargs, **options):
@@ -101,14 +102,15 @@ class Program:
     def _learn(self, leaves):
         """Further calls with arguments like these go to the engine directly."""
         trees, weak = direct.trees_of(self.signature), direct.numbers(leaves)
-        if not trees or not direct.same_kind(self.signature, weak):
+        known = self._direct
+        if known is None or not trees or not direct.same_kind(self.signature, weak):
             return
         loaded = self.load()
         if self._known.get(weak) is loaded:
             return
         self._known[weak] = loaded
         try:
-            self._direct.add(loaded.call, *trees, weak=weak)
+            known.add(loaded.call, *trees, weak=weak)
         except ValueError:
             self._direct = None  # more arrays than the direct way takes
 
