@@ -9,6 +9,8 @@
  *	arguments.c	from a Python object to the bytes of an input
  *	results.c	the arrays that calls return
  *	dispatch.c	Dispatch: pytrees in, program, pytrees out
+ *	known.c		a program that a Dispatch knows: which calls go to it, and how
+ *	tree.c		pytrees taken apart and made
  *	raise.c		statuses as kjax.errors
  */
 #ifndef KJX_EXTENSION_H

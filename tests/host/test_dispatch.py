@@ -88,6 +88,98 @@ def test_the_program_that_fits_is_chosen(calls):
     assert d(f32(1, 2), f32(3, 4)) == "fallback"
 
 
+KEYWORDS = {"keywords": ["dict", {"a": "*", "b": ["tuple", "*"]}]}
+
+
+def test_keywords_in_any_order(calls):
+    d = make(calls)
+    d.add(_engine.Program(images.elementwise("sub", (2,))), ["tuple"], "*", **KEYWORDS)
+    a, b = f32(1, 2), (f32(3, 4),)
+    np.testing.assert_array_equal(d(a=a, b=b), [-2, -2])
+    np.testing.assert_array_equal(d(b=b, a=a), [-2, -2])
+    np.testing.assert_array_equal(d(**{"".join("a"): a, "".join(["", "b"]): b}), [-2, -2])
+    for args, named in [((), {"a": a}), ((), {"a": a, "b": b, "c": a}), ((), {"a": a, "c": b}), ((a, b), {}), ((a,), {"b": b}),
+                        ((), {"a": a, "b": b[0]})]:
+        assert d(*args, **named) == "fallback"
+
+
+def test_positions_and_keywords(calls):
+    d = make(calls)
+    d.add(_engine.Program(images.elementwise("sub", (2,))), ["tuple", "*"], "*", keywords=["dict", {"y": "*"}])
+    np.testing.assert_array_equal(d(f32(1, 2), y=f32(3, 4)), [-2, -2])
+    assert d(f32(1, 2), f32(3, 4)) == "fallback" and d(f32(1, 2)) == "fallback"
+
+
+@pytest.mark.parametrize("keywords", ["*", ["tuple", "*"], ["dict", {"x": "*", "y": "*"}], 3])
+def test_wrong_keywords(keywords, calls):
+    with pytest.raises(ValueError):
+        make(calls).add(_engine.Program(images.elementwise("add", (2,))), ["tuple", "*"], "*", keywords=keywords)
+
+
+class Registered:
+    """A class that JAX's registry knows."""
+
+    def __init__(self, x, note):
+        self.x, self.note = x, note
+
+
+@pytest.fixture(scope="module")
+def registered():
+    import jax
+
+    jax.tree_util.register_pytree_node(Registered, lambda r: ((r.x,), r.note), lambda note, children: Registered(*children, note))
+    return jax.tree_util
+
+
+def test_registered_classes(registered, calls):
+    d = make(calls)
+    x, y = f32(1, 2), f32(3, 4)
+    tree = registered.tree_structure(((Registered(0, "n"),), {"y": 0}))
+    d.add(_engine.Program(images.elementwise("sub", (2,))), tree, registered.tree_structure(Registered(0, "out")))
+    assert d(Registered(x, "n"), y=y) == "fallback"  # nobody has said how to take it apart
+    d.flatten = registered.tree_flatten
+    out = d(Registered(x, "n"), y=y)
+    np.testing.assert_array_equal(out.x, [-2, -2])
+    assert out.note == "out"
+    for args, named in [((Registered(x, "other"),), {"y": y}), ((x,), {"y": y}), ((Registered(x, "n"), y), {}),
+                        ((Registered(f32(1), "n"),), {"y": y}), ((Registered(None, "n"),), {"y": y})]:
+        assert d(*args, **named) == "fallback"
+    for flatten in (lambda both: 1 / 0, lambda both: None, lambda both: ([], tree), lambda both: (1, tree), None):
+        d.flatten = flatten
+        assert d(Registered(x, "n"), y=y) == "fallback"
+
+
+def test_a_tree_that_compares_badly(registered, calls):
+    d = make(calls)
+    d.flatten = registered.tree_flatten
+    note = np.zeros(2)  # the truth of a comparison of these is an error
+    tree = registered.tree_structure(((Registered(0, note), 0), {}))
+    d.add(_engine.Program(images.elementwise("sub", (2,))), tree, "*")
+    assert d(Registered(f32(1, 2), np.ones(2)), f32(1, 2)) == "fallback"
+
+
+def test_arrays_of_jax(calls):
+    import jax.numpy as jnp
+
+    d = make(calls)
+    d.add(_engine.Program(images.elementwise("sub", (2,))), LEAVES, "*")
+    x, y = jnp.asarray(f32(1, 2)), f32(3, 4)
+    assert d(x, y) == "fallback"
+    d.array = type(x)
+    np.testing.assert_array_equal(d(x, y), [-2, -2])
+    np.testing.assert_array_equal(d(y, x), [2, 2])
+    gone = x + 1
+    gone.delete()
+    weak = jnp.full((2,), 1.0)
+    assert weak.weak_type
+    for wrong in (gone, weak, jnp.ones(3), jnp.ones(2, int)):
+        assert d(wrong, y) == "fallback"
+    with pytest.raises(TypeError):
+        d.array = 3
+    d.array = None
+    assert d(x, y) == "fallback"
+
+
 def test_the_guard_separates_conditions(calls):
     state = ["x32"]
     d = make(calls, guard=lambda: state[0])
@@ -191,9 +283,76 @@ def test_jit_learns_what_it_has_seen():
     np.testing.assert_array_equal(f(params, 2)["y"], [2, 4])
     np.testing.assert_array_equal(f(params, 2)["y"], [2, 4])
     assert f.known == 2
-    np.testing.assert_array_equal(f(params, x=f32(3, 4))["y"], [3, 8])
+    for _ in range(2):
+        np.testing.assert_array_equal(f(params, x=f32(3, 4))["y"], [3, 8])
+    assert f.known == 3
     with jax.enable_x64(True):
         assert f({"w": np.float64([1, 2])}, 1.0)["y"].dtype == np.float64
     assert f({"w": np.float64([1, 2])}, 1.0)["y"].dtype == np.float32
     kjax.close_all()
     np.testing.assert_array_equal(f(params, f32(3, 4))["y"], [3, 8])
+    assert f.known > 3
+
+
+def count(calls, monkeypatch):
+    """Count the calls that compiled functions take the long way."""
+    from kjax.api import jit
+
+    plain = jit.Jitted._call
+
+    def counted(self, *args, **kwargs):
+        calls.append(args)
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(jit.Jitted, "_call", counted)
+
+
+def test_jit_takes_registered_classes_and_named_tuples_directly(registered, calls, monkeypatch):
+    from collections import namedtuple
+
+    import jax.numpy as jnp
+
+    import kjax
+
+    Pair = namedtuple("Pair", "w b")
+    count(calls, monkeypatch)
+    f = kjax.jit(lambda p, r, *, s: (Pair(p.w * r.x, p.b), Registered(s["t"], r.note)))
+    for k in range(4):
+        out, other = f(Pair(f32(1, 2), jnp.asarray(f32(k))), Registered(f32(3, 4), "n"), s={"t": f32(5)})
+        assert type(out) is Pair and out.w.tolist() == [3, 8] and out.b.tolist() == [k] and other.note == "n"
+    assert len(calls) == 1 and f.known == 1
+    assert f(Pair(f32(1, 2), f32(1)), Registered(f32(3, 4), "m"), s={"t": f32(5)})[1].note == "m"
+    assert len(calls) == 2
+
+
+def test_jit_with_static_arguments_learns(calls):
+    import kjax
+
+    traced = []
+
+    def scaled(x, n, *, kind="mul"):
+        traced.append((n, kind))
+        return x * n if kind == "mul" else x + n
+
+    f = kjax.jit(scaled, static_argnums=1, static_argnames="kind")
+    for _ in range(3):
+        assert f(f32(1, 2), 3).tolist() == [3, 6] and f(f32(1, 2), 4).tolist() == [4, 8]
+        assert f(f32(1, 2), 3, kind="add").tolist() == [4, 5]
+    assert traced == [(3, "mul"), (4, "mul"), (3, "add")]
+    assert [d.known for d in f._direct.values()] == [1, 1, 1] and f.known == 0
+    assert f(f32(1, 2, 3), 3).tolist() == [3, 6, 9]
+    with pytest.raises(ValueError, match="Non-hashable"):
+        f(f32(1), np.ones(2))
+
+
+def test_a_program_takes_keywords_and_classes_directly(registered):
+    import kjax
+
+    program = kjax.compile(lambda r, *, y: r.x - y, Registered(f32(1, 2), 0), y=f32(3, 4))
+    for _ in range(3):
+        assert program(Registered(f32(1, 2), 0), y=f32(3, 4)).tolist() == [-2, -2]
+    assert program._direct.known == 1
+    with pytest.raises(TypeError):
+        program(Registered(f32(1, 2), 1), y=f32(3, 4))
+    with pytest.raises(TypeError):
+        program(Registered(f32(1, 2), 0), f32(3, 4))

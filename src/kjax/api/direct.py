@@ -1,5 +1,7 @@
 """Calls that go from Python objects to a program without Python code on the way (``kjax._engine.Dispatch``): when, and how."""
 
+import sys
+
 from kjax.isa import dtypes
 
 _NUMBERS = {bool: "bool", int: "int", float: "float", complex: "complex"}
@@ -19,13 +21,33 @@ def numbers(leaves):
 
 
 def trees_of(signature):
-    """(tree of the positional arguments, tree of the result) of a call without keywords; None: only JAX can take it apart."""
+    """The trees of a call and its result, as ``Dispatch.add`` takes them (a dict); None for results that only Python can make."""
+    if signature.in_spec is None and signature.in_tree is None:
+        outputs = ["tuple", *"*" * len(signature.outputs)] if len(signature.outputs) != 1 else "*"
+        flat = signature.out_tree is None and signature.out_spec is None
+        return {"inputs": ["tuple", *"*" * len(signature.inputs)], "outputs": outputs} if flat else None
+    outputs = signature.out_tree if signature.out_spec is None else signature.out_spec["spec"]
+    if outputs is None and signature.out_spec is None:
+        return None
     if signature.in_spec is None:
-        flat = signature.in_tree is None and signature.out_tree is None and signature.out_spec is None
-        one = len(signature.outputs) == 1
-        return (["tuple", *"*" * len(signature.inputs)], "*" if one else ["tuple", *"*" * len(signature.outputs)]) if flat else None
+        return {"inputs": signature.in_tree, "outputs": outputs}
     args, kwargs = signature.in_spec[1:]
-    return (args, signature.out_spec["spec"]) if signature.out_spec is not None and not kwargs[1] else None
+    return {"inputs": args, "outputs": outputs, "keywords": kwargs if kwargs[1] else None}
+
+
+def prepare(dispatch, trees, leaves):
+    """Let ``dispatch`` take calls apart that look like the one with these trees and leaves."""
+    if dispatch.flatten is None and hasattr(trees["inputs"], "unflatten"):
+        import jax
+
+        dispatch.flatten = jax.tree_util.tree_flatten
+    if dispatch.array is None:
+        dispatch.array = next((type(x) for x in leaves if _is_array_of_jax(x)), None)
+
+
+def _is_array_of_jax(x):
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(x, jax.Array) and hasattr(x, "weak_type") and not isinstance(x, jax.core.Tracer)
 
 
 def same_kind(signature, weak):

@@ -81,10 +81,18 @@ def _x64():
     return functools.partial(type(state).value.fget, state)
 
 
+_MISSED = object()
+
+
+def _missed(*_, **__):
+    """What a dispatch returns where no program fits."""
+    return _MISSED
+
+
 class Jitted(_engine.Dispatch):
     """A function that compiles itself. ``lower``-like access: ``program_for(*args)``.
 
-    Calls in this process whose arguments are NumPy arrays (or Python numbers) in tuples, lists and dicts, of types that were seen
+    Calls in this process whose arguments are arrays of NumPy or JAX, or Python's numbers, of types and in trees that were seen
     before, go to their program without any Python code; ``_call`` takes all others.
     """
 
@@ -96,15 +104,23 @@ class Jitted(_engine.Dispatch):
         self.donated_numbers, self.donated_names = donated
         self.environment, self.deadline, self.threads = environment, deadline, threads
         self._programs = {}
+        self._direct = {}  # values of the static arguments: the dispatch that takes the others
+        self._learned = {}  # (program, kinds of Python numbers, x64): the loaded program that such calls go to
+
+    def _split(self, args, kwargs):
+        """(values of static arguments, other positional ones, other keywords)"""
+        if not (self.static_numbers or self.static_names):
+            return (), args, kwargs
+        numbers = [n + len(args) if n < 0 else n for n in self.static_numbers]
+        static = tuple(args[n] for n in numbers if n < len(args))
+        static += tuple((k, kwargs[k]) for k in sorted(kwargs) if k in self.static_names)
+        dynamic = tuple(a for n, a in enumerate(args) if n not in numbers)
+        return static, dynamic, {k: v for k, v in kwargs.items() if k not in self.static_names}
 
     def _key(self, args, kwargs):
         import jax
 
-        numbers = [n + len(args) if n < 0 else n for n in self.static_numbers]
-        static = tuple(args[n] for n in numbers if n < len(args))
-        static += tuple((k, kwargs[k]) for k in sorted(kwargs) if k in self.static_names)
-        dynamic = [a for n, a in enumerate(args) if n not in numbers]
-        named = {k: v for k, v in kwargs.items() if k not in self.static_names}
+        static, dynamic, named = self._split(args, kwargs)
         leaves, tree = trees.jax_flatten((tuple(dynamic), named))
         return (static, tree, tuple(map(_abstract, leaves)), jax.config.jax_enable_x64), leaves
 
@@ -125,8 +141,23 @@ class Jitted(_engine.Dispatch):
         """The ``Program`` that a call with these arguments runs."""
         return self._find(args, kwargs)[0]
 
+    def _dispatch_for(self, static):
+        """What calls with these static arguments go through; itself where there are none."""
+        if not static:
+            return self
+        try:
+            return self._direct.setdefault(static, _engine.Dispatch(_missed))
+        except TypeError:
+            _require_hashable(static)
+            raise
+
     def _call(self, *args, **kwargs):
-        known = len(self._programs)
+        static, dynamic, named = self._split(args, kwargs)
+        dispatch = self._dispatch_for(static)
+        if dispatch is not self and dispatch.known:
+            out = dispatch(*dynamic, **named)
+            if out is not _MISSED:
+                return out
         program, leaves = self._find(args, kwargs)
         signature = program.signature
         arrays = signature.arrays(leaves)
@@ -136,24 +167,24 @@ class Jitted(_engine.Dispatch):
                 if not (arrays[k].flags.writeable or k < len(leaves) and isinstance(leaves[k], np.ndarray)):
                     arrays[k] = arrays[k].copy()
         out = program.run_flat(arrays, environment=self.environment, deadline=self.deadline, threads=self.threads, in_place=donates)
-        if len(self._programs) > known and not kwargs:
-            self._learn(program, args, leaves)
+        if not donates:
+            self._learn(dispatch, program, leaves)
         return signature.unflatten(out, leaves)
 
-    def _learn(self, program, args, leaves):
-        """Let the engine take further calls like this one, where nothing but arrays decides about them."""
-        signature = program.signature
-        plain = not (self.static_numbers or self.static_names or self.donated_numbers or self.donated_names)
+    def _learn(self, dispatch, program, leaves):
+        """Let ``dispatch`` take further calls like this one, where nothing but arrays decides about them."""
         local = self.environment in (None, "embedded") and self.deadline is None
-        if not (plain and local and direct.takes(program)) or signature.in_spec is None or signature.out_spec is None:
+        called = direct.trees_of(program.signature) if local and direct.takes(program) else None
+        if called is None:
             return
-        found = []
-        spec = trees.flatten(tuple(args), found)
-        if len(found) != len(leaves) or any(a is not b for a, b in zip(found, leaves)):
-            return  # a registered class among them: only JAX can take it apart
+        dispatch.guard = _x64()
+        direct.prepare(dispatch, called, leaves)
+        loaded = program.load(self.environment, threads=self.threads)
+        weak, condition = direct.numbers(leaves), dispatch.guard()
+        if self._learned.get((program, weak, condition)) is loaded:
+            return
+        self._learned[program, weak, condition] = loaded
         try:
-            self.guard = _x64()
-            self.add(program.load(self.environment, threads=self.threads).call, spec, signature.out_spec["spec"],
-                     weak=direct.numbers(leaves), condition=self.guard())
+            dispatch.add(loaded.call, **called, weak=weak, condition=condition)
         except ValueError:
             return  # more arrays than the direct way takes

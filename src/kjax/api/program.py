@@ -89,8 +89,8 @@ class Program:
         Raises TypeError, DeadlineError, DeviceError.
         """
         known = self._direct  # another thread may find that it takes too many arrays
-        if known is not None and not kwargs and environment is deadline is fuel is threads is None:
-            return known(*args)
+        if known is not None and environment is deadline is fuel is threads is None:
+            return known(*args, **kwargs)
         return self._convert_and_run(args, kwargs, environment=environment, deadline=deadline, fuel=fuel, threads=threads)[0]
 
     def _convert_and_run(self, args, kwargs, **options):
@@ -105,12 +105,13 @@ class Program:
         known = self._direct
         if known is None or not trees or not direct.same_kind(self.signature, weak):
             return
+        direct.prepare(known, trees, leaves)
         loaded = self.load()
         if self._known.get(weak) is loaded:
             return
         self._known[weak] = loaded
         try:
-            known.add(loaded.call, *trees, weak=weak)
+            known.add(loaded.call, **trees, weak=weak)
         except ValueError:
             self._direct = None  # more arrays than the direct way takes
 
@@ -179,10 +180,10 @@ class Program:
         return f"<kjax.Program {self.name}({ins}) -> ({outs}), {len(self.image)} bytes>"
 
 
-def _call(reference, *args):
+def _call(reference, *args, **kwargs):
     """A call that does not go the direct way (yet). ``reference``: to the program, which is not to keep itself alive."""
     program = reference()
-    result, leaves = program._convert_and_run(args, {})
+    result, leaves = program._convert_and_run(args, kwargs)
     program._learn(leaves)
     return result
 
