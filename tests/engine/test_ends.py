@@ -150,6 +150,30 @@ def test_operations_with_a_row_value(cpu, op):
         same_bits(got, want)
 
 
+@pytest.mark.parametrize("cpu", CPUS)
+def test_quotients_next_to_the_middle_between_two_floats(cpu):
+    """Each row: one odd mantissa as divisor, and the dividend whose quotient is as near as can be to a middle, in all sizes."""
+    rng = np.random.default_rng(14)
+    rows, lanes = 3000, 128
+    d = rng.integers(1 << 23, 1 << 24, rows) | 1
+    d[:4] = ((1 << 23) + 1, (1 << 24) - 1, (1 << 23) + 3, 10369665)
+    twice = np.array([pow(int(k), -1, 1 << 25) for k in d])  # a << 25 = middle * d + sign, the middle an odd number of 25 bits
+    sign = np.where(twice >= 1 << 24, -1, 1)
+    middle = np.where(twice >= 1 << 24, twice, (1 << 25) - twice)
+    a = (middle * d + sign) >> 25
+    assert ((a << 25) == middle * d + sign).all()
+    size = 2.0 ** rng.integers(-29, 30, rows)
+    m = (d * 2.0**-23 * size * rng.choice([-1, 1], rows)).astype(np.float32)
+    x = (a[:, None] * 2.0**-23 * 2.0 ** rng.integers(-60, 80, (rows, lanes))).astype(np.float32)
+    x[::2, lanes // 2:] = rng.normal(size=x[::2, lanes // 2:].shape)
+    b = Builder()
+    operands = (p.Operand(b.input("f32", x.shape), 0, (lanes, 1)), p.Operand(b.input("f32", m.shape), 0, (1, 0)),
+                p.Operand(b.output("f32", x.shape), 0, (lanes, 1)))
+    body = (load(0, 0, "f32"), load(1, 1, "f32"), p.Uop("div", "f32", 0, 0, 1), store(2, 0, "f32"))
+    b.emit(p.Nest(x.shape, operands, body, n_regs=2, strip=1024))
+    same_bits(run(b, cpu, x, m)[0], x / m[:, None])
+
+
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("cpu", CPUS)

@@ -267,6 +267,7 @@ FREQUENT = {
     "scaled": ([uop("mul", 5, 0, 1), uop("mul", 5, 5, 3)], False),
     "shifted": ([uop("abs", 5, 0), uop("add", 5, 5, 3)], False),
     "square": ([uop("sub", 5, 0, 1), uop("mul", 5, 5, 5)], True),
+    "square of the number itself": ([uop("mul", 5, 0, 0)], True),
     "square of a sum": ([uop("add", 5, 0, 3), uop("mul", 5, 5, 5)], True),
 }
 
