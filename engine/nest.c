@@ -113,7 +113,7 @@ static void link(struct kjx_slice *s, const struct kjx_nest_plan *p, const struc
 		w->cells[p->fixed[i].cell] = (void *)p->fixed[i].data;
 	if (p->self != KJX_NO_CELL) {
 		w->cells[p->self] = w->cells;
-		for (i = 0; i < KJX_TILES_KEPT; i++)
+		for (i = 0; i <= KJX_TILES_KEPT; i++)
 			w->cells[p->kept + i] = w->slots + kjx_kept_at(p, i);
 	}
 	for (i = 0; i < p->n_views; i++) {

@@ -126,7 +126,7 @@ struct kjx_acc {
  * @whole:	and the view that is loaded
  * @row_cost:	work units of a row's map and combine bodies
  * @self:	cell that points at the cells themselves: for tiles; or KJX_NO_CELL
- * @kept:	then the first of KJX_TILES_KEPT cells that point at the kept tiles, which come after the slots
+ * @kept:	then the first of KJX_TILES_KEPT cells that point at the kept tiles, which come after the slots; one more: kept masks
  * @streams:	stores may go past the caches
  * @quick:	single, and nothing but routines on cells that linking can set
  * @threaded:	single, and threaded code can do it
@@ -189,7 +189,7 @@ static inline u8 *kjx_slot(const struct kjx_nest_plan *p, const struct kjx_work 
 	return w->slots + (u64)slot * p->slot_bytes;
 }
 
-/* offset of kept tile @i from the first slot */
+/* offset of kept tile @i from the first slot; the kept masks come after the last one */
 static inline u64 kjx_kept_at(const struct kjx_nest_plan *p, u32 i)
 {
 	return (u64)p->n_slots * p->slot_bytes + i * KJX_TILE_BYTES;
@@ -198,7 +198,7 @@ static inline u64 kjx_kept_at(const struct kjx_nest_plan *p, u32 i)
 /* accumulators of row @row of those that end together */
 static inline u8 *kjx_end_slot(const struct kjx_nest_plan *p, const struct kjx_work *w, u64 row)
 {
-	return w->slots + kjx_kept_at(p, KJX_TILES_KEPT) + row * KJX_FOLD_BYTES;
+	return w->slots + kjx_kept_at(p, KJX_TILES_KEPT + KJX_MASKS_TILES) + row * KJX_FOLD_BYTES;
 }
 
 /* set the cells of a quick nest */
@@ -228,7 +228,7 @@ static inline void kjx_nest_quick(struct kjx_slice *s, const struct kjx_nest_pla
 }
 
 /** struct kjx_tiler - where runs of micro-operations become tiles (tiles.c)
- * @kept:	first of KJX_TILES_KEPT cells, where there is @self
+ * @kept:	first of KJX_TILES_KEPT + 1 cells, where there is @self
  * @steps:	memory for @most = kjx_tile_steps(map micro-operations) of them on whole tiles, then as many on parts
  * @n_steps:	used so far
  * @fixed:	new cells that point at steps; @self: as in struct kjx_nest_plan
@@ -247,7 +247,7 @@ struct kjx_tiler {
 
 static inline u64 kjx_tile_steps(u64 n_map)
 {
-	return 5 * n_map + 1;
+	return 7 * n_map + 1;
 }
 
 /* make tiles of the @n micro-operations from @first on; returns how many are left */

@@ -69,7 +69,7 @@ static void place_cells(struct kjx_decoder *d)
 	if (plan->self != KJX_NO_CELL) {
 		place[plan->self].base = plan->has_link ? KJX_BASE_ARENA : KJX_BASE_SCRATCH;
 		place[plan->self].offset = (s64)plan->link_at;
-		for (i = 0; i < KJX_TILES_KEPT; i++)
+		for (i = 0; i <= KJX_TILES_KEPT; i++)
 			place[plan->kept + i] = (struct kjx_place) {
 				.base = KJX_BASE_SCRATCH, .offset = (s64)(plan->slots + kjx_kept_at(plan, i)),
 			};

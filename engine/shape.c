@@ -139,7 +139,7 @@ static u64 uops_of(const struct kjx_nest *insn)
 u64 kjx_nest_cells(const struct kjx_nest *insn)
 {
 	/* a load or store that copies takes two; a list of steps takes one, and a few for all */
-	return 2 * uops_of(insn) + 3ull * insn->n_acc + insn->n_map + 1 + KJX_TILES_KEPT;
+	return 2 * uops_of(insn) + 3ull * insn->n_acc + insn->n_map + 2 + KJX_TILES_KEPT;
 }
 
 u64 kjx_nest_plan_bytes(const struct kjx_image *image, const struct kjx_nest *insn)
@@ -206,6 +206,6 @@ u64 kjx_nest_scratch(const struct kjx_image *image, const struct kjx_nest *insn)
 
 	kjx_nest_shape(image, insn, &shape);
 	return kjx_nest_link_bytes(image, insn) + slots * kjx_slot_bytes(shape.strip, log2) +
-	       (shape.strip * 8ull < KJX_FOLD_BYTES ? 0 : KJX_TILES_KEPT * KJX_TILE_BYTES) +
+	       (shape.strip * 8ull < KJX_FOLD_BYTES ? 0 : (KJX_TILES_KEPT + KJX_MASKS_TILES) * KJX_TILE_BYTES) +
 	       (shape.mode == KJX_NEST_FLAT && insn->n_acc == 1 ? KJX_ENDS * KJX_FOLD_BYTES : 0);
 }

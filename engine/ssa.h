@@ -22,6 +22,7 @@ struct kjx_def {
 	u8 point;		/* a splat whose readers are content with the one element */
 	u8 gathered;		/* its cell points to its slot, or into a tensor */
 	u8 streams;		/* its cell points into a tensor, and stores are to go past the caches */
+	u8 row;			/* in tiles.c: what makes it has steps, those of the row before this one */
 };
 
 /* the vm's own micro-operations (fn NULL, @c says which); b: the view */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Tiles: a run of cheap float operations on strips, done a few vectors at a time, so that what one operation makes
+ * Tiles: a run of cheap operations on strips, done a few vectors at a time, so that what one operation makes
  * for the next stays in vector registers.
  *
  * A strip routine of a cheap operation is bound by its loads and stores. A tile is KJX_TILE_VECTORS vectors of one cpu
@@ -10,6 +10,9 @@
  * tiles of a strip is long.) The jump from step to step takes about five cycles whatever a step does, so A is all the vectors
  * that calls pass in registers, and what often follows each other is one step. What is needed again soon waits in one of a few
  * kept tiles of memory, always the same ones.
+ *
+ * Besides A the steps hand on M, a mask: a bit for each lane, in general registers. Comparisons make it, selections read it. In
+ * memory an i1 is a byte an element, as ever; masks that are needed again wait as bits in kept masks.
  *
  * What is left of a strip, less than a tile, goes through a second list of the same steps, with functions that read and
  * write no more of a tensor than that. Slots have room for whole tiles (nest.h); stores of less than a vector would make the
@@ -23,6 +26,8 @@
 #define KJX_TILE_VECTORS 8u
 #define KJX_TILE_BYTES 512u	/* of the largest tile */
 #define KJX_TILES_KEPT 8u
+#define KJX_MASK_BYTES 16u	/* of a kept mask */
+#define KJX_MASKS_TILES 3u	/* kept masks are as much memory as so many kept tiles */
 #define KJX_ENDS 16u		/* rows whose folds end together, at most */
 #define KJX_TILE_LANES 64u	/* nests of fewer lanes do without */
 
@@ -42,17 +47,32 @@ struct kjx_tile_step {
 
 /* where the operands of an operation are: MEMORY a strip, KEPT a kept tile, ONE an element; the left one first */
 enum kjx_tile_form {
-	KJX_TILE_A_MEMORY, KJX_TILE_MEMORY_A, KJX_TILE_MEMORY_ONE, KJX_TILE_A_ONE, KJX_TILE_ONE_A, KJX_TILE_AA, KJX_TILE_A_KEPT, KJX_TILE_KEPT_A,
+	KJX_TILE_A_MEMORY, KJX_TILE_MEMORY_A, KJX_TILE_MEMORY_ONE, KJX_TILE_ONE_MEMORY,
+	KJX_TILE_A_ONE, KJX_TILE_ONE_A, KJX_TILE_AA, KJX_TILE_A_KEPT, KJX_TILE_KEPT_A,
 	KJX_TILE_FORMS,
 };
 
-/** struct kjx_tile_row - an operation that has steps; unary: form AA
+/* what an operation reads and makes */
+enum kjx_tile_kind {
+	KJX_TILE_BINARY,	/* A = two operands */
+	KJX_TILE_UNARY,		/* A = f(A); form AA, as of all that have no second operand */
+	KJX_TILE_COMPARE,	/* M = two operands; A stays */
+	KJX_TILE_TEST,		/* M = f(A); A stays */
+	KJX_TILE_SELECT,	/* A = M ? one operand : another */
+	KJX_TILE_NUMBER,	/* A = M as numbers */
+	KJX_TILE_LOGIC,		/* M = M and a kept mask; form A_KEPT */
+	KJX_TILE_MASK,		/* M = f(M) */
+};
+
+/** struct kjx_tile_row - an operation that has steps
  * @code:	of the micro-operation, as in struct kjx_uop
- * @fn:		by form
- * @part:	of the first three forms, where they read a part of a tile
+ * @log2_size:	of elements that it works on; 0: of masks alone, whatever they are masks for
+ * @fn:		by form; NULL: not in this form (ONE_MEMORY alone, and those of others than BINARY, COMPARE and SELECT)
+ * @part:	of the first four forms, where they read a part of a tile
  */
 struct kjx_tile_row {
-	u32 code, is_unary;
+	u32 code;
+	u8 kind, log2_size, zero[2];
 	kjx_tile_fn *const *fn, *const *part;
 };
 
@@ -92,6 +112,12 @@ enum kjx_tile_move {
 	KJX_TILE_STORE_LAST,	/* strip = A, and the next tile */
 	KJX_TILE_STREAM_LAST,
 	KJX_TILE_END,		/* the next tile */
+	KJX_TILE_MASK_LOAD,	/* M = strip of bytes */
+	KJX_TILE_MASK_ONE,	/* M = one byte, in all lanes */
+	KJX_TILE_MASK_STORE,	/* strip of bytes = M */
+	KJX_TILE_MASK_STORE_LAST,
+	KJX_TILE_MASK_PUT,	/* kept mask = M */
+	KJX_TILE_MASK_GET,
 	KJX_TILE_MOVES,
 };
 

@@ -4,20 +4,32 @@
  * reads and writes is right when they run in order, whole strips at a time. They all work element by element on elements of
  * one size, and their strips are the same or apart; so a run of them may as well be done tile by tile.
  *
- * Invariant: A holds the result of the last operation, kept tiles definitions that are read later. A definition that is
- * read by the next operation alone stays in A; one that later operations of the run read goes to a kept tile if one is free, else
+ * Invariant: A holds the result of the last operation that makes numbers, kept tiles definitions that are read later. A definition that
+ * is read only until A is overwritten stays there; one that later operations of the run read goes to a kept tile if one is free, else
  * into its strip. What is not a slot (a view that is stored to), or is read by other micro-operations, always goes into its strip.
+ *
+ * Likewise M and masks. A mask that waits has a kept mask, that of its slot: slots are different for all that live. A slot may hold
+ * bytes of a mask, and numbers later. Numbers are wider: those of a tile would run over bytes of later tiles, if a run read these bytes
+ * and wrote the numbers. So such a run ends before (overruns()). The other way round the bytes hit what has been read.
  */
 #include "nest.h"
 
 #define NONE 0xffff
 #define NEVER 0xfffe	/* read last: not at all */
 
-/* a run in the making: the micro-operations [@first, @end), elements of 1 << @log2 bytes; the definitions in A and kept tiles */
+#define SLOTS (sizeof(((struct kjx_ssa *)0)->busy))
+#define SPARE 0u		/* the kept mask that is no slot's */
+kjx_static_assert((SLOTS + 1) * KJX_MASK_BYTES <= KJX_MASKS_TILES * KJX_TILE_BYTES);
+
+/*
+ * a run in the making: the micro-operations [@first, @end), elements of 1 << @log2 bytes; the definitions in A, M and kept tiles; slots
+ * whose definitions have a kept mask
+ */
 struct run {
 	struct kjx_tiler *t;
 	u32 first, end, log2;
-	u16 a, kept[KJX_TILES_KEPT];
+	u16 a, m, kept[KJX_TILES_KEPT];
+	u64 masks[(SLOTS + 63) / 64];
 };
 
 static struct kjx_def *def_of(const struct kjx_tiler *t, u32 def)
@@ -25,16 +37,31 @@ static struct kjx_def *def_of(const struct kjx_tiler *t, u32 def)
 	return &t->ssa->def[def];
 }
 
-static const struct kjx_tile_row *row_of(const struct kjx_tiler *t, u32 at)
+static void find_rows(struct kjx_tiler *t, u32 first, u32 n)
 {
 	const struct kjx_cpu *cpu = t->ssa->cpu;
-	kjx_uop_fn *fn = t->ssa->micro[at].fn;
-	const struct kjx_tile_row *row;
+	const struct kjx_tile_row *rows = cpu->tiles->rows;
+	const struct kjx_micro *m = t->ssa->micro + first, *end = m + n;
+	u32 row;
 
-	for (row = cpu->tiles->rows; fn && row->code; row++)
-		if (fn == cpu->uops[row->code])
-			return row;
-	return NULL;
+	for (; m != end; m++)
+		for (row = 0; m->fn && rows[row].code; row++)
+			if (m->fn == cpu->uops[rows[row].code])
+				def_of(t, m->dst)->row = (u8)(row + 1);
+}
+
+static const struct kjx_tile_row *row_of(const struct kjx_tiler *t, u32 at)
+{
+	const struct kjx_micro *m = &t->ssa->micro[at];
+	u32 row = m->fn ? def_of(t, m->dst)->row : 0;
+
+	return row ? &t->ssa->cpu->tiles->rows[row - 1] : NULL;
+}
+
+/* may a run begin with it? Not with masks from memory alone: bytes are better done as such */
+static bool begins(const struct kjx_tile_row *row)
+{
+	return row && row->log2_size;
 }
 
 /* where definitions are read last, by place of the micro-operation; and splats that have other readers than steps */
@@ -50,7 +77,7 @@ static void find_uses(struct kjx_tiler *t, u32 first, u32 n)
 	for (at = first; at < first + n; at++) {
 		const struct kjx_micro *m = &s->micro[at];
 		u16 from[3] = { m->a, m->b, m->c };
-		bool step = row_of(t, at) != NULL;
+		bool step = begins(row_of(t, at));
 
 		if (!m->fn && m->c == KJX_MICRO_LOAD)
 			s->def[m->dst].gathered = 1;
@@ -104,7 +131,7 @@ static bool is_tensor(const struct kjx_tiler *t, u32 def)
 static void move(const struct run *r, enum kjx_tile_move which, u32 cell)
 {
 	kjx_tile_fn *const (*fn)[KJX_TILE_MOVES] = r->t->ssa->cpu->tiles->moves[r->log2 - 2];
-	bool tensor = which <= KJX_TILE_STREAM && is_tensor(r->t, cell);
+	bool tensor = which != KJX_TILE_END && is_tensor(r->t, cell);
 
 	emit(r->t, fn[0][which], fn[tensor][which], cell, 0);
 }
@@ -112,7 +139,7 @@ static void move(const struct run *r, enum kjx_tile_move which, u32 cell)
 /* an operation of which one operand, @def, is not in a register, unless the form says so; or both */
 static void apply(const struct run *r, const struct kjx_tile_row *row, u32 form, u32 def, u32 other)
 {
-	bool tensor = form <= KJX_TILE_MEMORY_ONE && is_tensor(r->t, def);
+	bool tensor = form <= KJX_TILE_ONE_MEMORY && is_tensor(r->t, def);
 
 	emit(r->t, row->fn[form], tensor ? row->part[form] : row->fn[form], def, other);
 }
@@ -125,6 +152,11 @@ static u32 find_kept(const struct run *r, u32 def)
 	for (i = 0; i < KJX_TILES_KEPT && r->kept[i] != def; i++)
 		;
 	return i;
+}
+
+static bool is_in_memory(const struct run *r, u32 def)
+{
+	return !is_one(r->t, def) && find_kept(r, def) == KJX_TILES_KEPT;
 }
 
 /* A = @def */
@@ -141,19 +173,53 @@ static void bring(struct run *r, u32 def)
 	r->a = (u16)def;
 }
 
-static void operate(struct run *r, const struct kjx_tile_row *row, const struct kjx_micro *m)
+/* the kept mask that holds @def, or SPARE */
+static u32 find_mask(const struct run *r, u32 def)
 {
-	u32 x = m->a, y = m->b, form, kept;
-	bool x_one = is_one(r->t, x), y_one = is_one(r->t, y);
+	u32 slot = def_of(r->t, def)->slot;
 
-	if (row->is_unary || x == y) {
+	return slot < SLOTS && (r->masks[slot / 64] >> slot % 64 & 1) ? slot + 1 : SPARE;
+}
+
+static void move_mask(const struct run *r, enum kjx_tile_move which, u32 kept)
+{
+	kjx_tile_fn *fn = r->t->ssa->cpu->tiles->moves[r->log2 - 2][0][which];
+
+	emit(r->t, fn, fn, r->t->kept + KJX_TILES_KEPT, kept * KJX_MASK_BYTES);
+}
+
+/* M = @def */
+static void bring_mask(struct run *r, u32 def)
+{
+	u32 kept = find_mask(r, def);
+
+	if (r->m == def)
+		return;
+	if (kept != SPARE)
+		move_mask(r, KJX_TILE_MASK_GET, kept);
+	else
+		move(r, is_one(r->t, def) ? KJX_TILE_MASK_ONE : KJX_TILE_MASK_LOAD, def);
+	r->m = (u16)def;
+}
+
+static void operate_on_two(struct run *r, const struct kjx_tile_row *row, u32 x, u32 y)
+{
+	bool x_one = is_one(r->t, x), y_one = is_one(r->t, y);
+	u32 form, kept;
+
+	if (x == y) {
 		bring(r, x);
-		apply(r, row, KJX_TILE_AA, x, 0);
+		if (row->fn[KJX_TILE_AA])		/* select: it is this one */
+			apply(r, row, KJX_TILE_AA, x, 0);
 		return;
 	}
 	if (r->a != x && r->a != y) {
-		if (y_one && !x_one && find_kept(r, x) == KJX_TILES_KEPT) {
+		if (y_one && is_in_memory(r, x)) {
 			apply(r, row, KJX_TILE_MEMORY_ONE, x, y);
+			return;
+		}
+		if (x_one && is_in_memory(r, y) && row->fn[KJX_TILE_ONE_MEMORY]) {
+			apply(r, row, KJX_TILE_ONE_MEMORY, y, x);
 			return;
 		}
 		bring(r, x_one && !y_one ? y : x);	/* one of them in A: rather a strip than an element */
@@ -169,6 +235,99 @@ static void operate(struct run *r, const struct kjx_tile_row *row, const struct 
 	}
 }
 
+/* One of the masks in M, the other one kept; which is which does not matter. */
+static void operate_on_masks(struct run *r, const struct kjx_tile_row *row, u32 x, u32 y)
+{
+	u32 kept;
+
+	if (r->m == y || (r->m != x && find_mask(r, y) == SPARE)) {
+		u32 was = x;
+
+		x = y;
+		y = was;
+	}
+	bring_mask(r, x);
+	kept = find_mask(r, y);
+	if (kept == SPARE) {
+		kept = find_mask(r, x);
+		if (kept == SPARE)
+			move_mask(r, KJX_TILE_MASK_PUT, SPARE);
+		bring_mask(r, y);
+	}
+	emit(r->t, row->fn[KJX_TILE_A_KEPT], row->fn[KJX_TILE_A_KEPT], r->t->kept + KJX_TILES_KEPT, kept * KJX_MASK_BYTES);
+}
+
+static void operate(struct run *r, const struct kjx_tile_row *row, const struct kjx_micro *m)
+{
+	switch ((enum kjx_tile_kind)row->kind) {
+	case KJX_TILE_BINARY:
+	case KJX_TILE_COMPARE:
+		operate_on_two(r, row, m->a, m->b);
+		return;
+	case KJX_TILE_SELECT:
+		bring_mask(r, m->a);
+		operate_on_two(r, row, m->b, m->c);
+		return;
+	case KJX_TILE_LOGIC:
+		operate_on_masks(r, row, m->a, m->b);
+		return;
+	case KJX_TILE_UNARY:
+	case KJX_TILE_TEST:
+		bring(r, m->a);
+		break;
+	case KJX_TILE_NUMBER:
+	case KJX_TILE_MASK:
+		bring_mask(r, m->a);
+		break;
+	}
+	apply(r, row, KJX_TILE_AA, m->a, 0);
+}
+
+static bool makes_mask(const struct kjx_tile_row *row)
+{
+	return row->kind == KJX_TILE_COMPARE || row->kind == KJX_TILE_TEST || row->kind == KJX_TILE_LOGIC || row->kind == KJX_TILE_MASK;
+}
+
+/* Is @def, now in A (M), still there when operation @at is through? See operate(). */
+static bool leaves_a(const struct run *r, u32 at, u32 def)
+{
+	const struct kjx_tile_row *row = row_of(r->t, at);
+	const struct kjx_micro *m = &r->t->ssa->micro[at];
+
+	if (!makes_mask(row))
+		return false;
+	if (row->kind == KJX_TILE_LOGIC || row->kind == KJX_TILE_MASK || m->a == def || m->b == def)
+		return true;
+	return row->kind == KJX_TILE_COMPARE && ((is_one(r->t, m->b) && is_in_memory(r, m->a)) ||
+						 (is_one(r->t, m->a) && is_in_memory(r, m->b)));
+}
+
+static bool leaves_m(const struct run *r, u32 at, u32 def)
+{
+	const struct kjx_tile_row *row = row_of(r->t, at);
+
+	if (makes_mask(row))
+		return false;
+	return (row->kind != KJX_TILE_SELECT && row->kind != KJX_TILE_NUMBER) || r->t->ssa->micro[at].a == def;
+}
+
+/* does a later operation of the run read @def, the result of @at, when it is no longer in A (M)? */
+static bool waits(const struct run *r, u32 at, u32 def, u32 last, bool (*leaves)(const struct run *r, u32 at, u32 def))
+{
+	u32 i;
+
+	for (i = at + 1; last != NEVER && i < last; i++)
+		if (!leaves(r, i, def))
+			return true;
+	return false;
+}
+
+/* is definition @dst needed where other micro-operations find it? */
+static bool is_read_elsewhere(const struct run *r, u32 dst, u32 last)
+{
+	return def_of(r->t, dst)->slot == KJX_NO_SLOT || last == KJX_LIVE_OUT || (last != NEVER && last >= r->end);
+}
+
 /* what becomes of the result of operation @at, which is in A */
 static void keep(struct run *r, u32 at)
 {
@@ -181,13 +340,10 @@ static void keep(struct run *r, u32 at)
 		t->folded = 1;
 		last = t->value_last;
 	}
-	for (i = 0; i < KJX_TILES_KEPT; i++)
-		if (r->kept[i] != NONE && def_of(t, r->kept[i])->last <= at)
-			r->kept[i] = NONE;
-	if (def_of(t, dst)->slot == KJX_NO_SLOT || last == KJX_LIVE_OUT || (last != NEVER && last >= r->end)) {
+	if (is_read_elsewhere(r, dst, last)) {
 		/* what is read again had better stay near */
 		move(r, def_of(t, dst)->streams && (last == NEVER || (last == at + 1 && last < r->end)) ? KJX_TILE_STREAM : KJX_TILE_STORE, dst);
-	} else if (last != NEVER && last > at + 1) {
+	} else if (waits(r, at, dst, last, leaves_a)) {
 		i = find_kept(r, NONE);
 		if (i < KJX_TILES_KEPT) {
 			move(r, KJX_TILE_PUT, t->kept + i);
@@ -195,6 +351,22 @@ static void keep(struct run *r, u32 at)
 		} else {
 			move(r, KJX_TILE_STORE, dst);
 		}
+	}
+}
+
+/* likewise, in M */
+static void keep_mask(struct run *r, u32 at)
+{
+	u32 dst = r->t->ssa->micro[at].dst, last = def_of(r->t, dst)->last, slot = def_of(r->t, dst)->slot;
+
+	r->m = (u16)dst;
+	if (slot < SLOTS)
+		r->masks[slot / 64] &= ~(1ull << slot % 64);
+	if (is_read_elsewhere(r, dst, last)) {
+		move(r, KJX_TILE_MASK_STORE, dst);
+	} else if (waits(r, at, dst, last, leaves_m)) {
+		move_mask(r, KJX_TILE_MASK_PUT, slot + 1);
+		r->masks[slot / 64] |= 1ull << slot % 64;
 	}
 }
 
@@ -229,6 +401,8 @@ static void finish(struct run *r, u32 first)
 		last->fn = fn[KJX_TILE_STORE_LAST];
 	else if (last->fn == fn[KJX_TILE_STREAM])
 		last->fn = fn[KJX_TILE_STREAM_LAST];
+	else if (last->fn == fn[KJX_TILE_MASK_STORE])
+		last->fn = fn[KJX_TILE_MASK_STORE_LAST];
 	else if (t->fold && last->fn == t->fold->fn)
 		last->fn = t->fold->last;
 	last->other = t->n_steps - 1 - first;
@@ -244,7 +418,7 @@ static void build(struct run *r)
 	const struct kjx_tiles *tiles = t->ssa->cpu->tiles;
 	struct kjx_fixed *f = &t->fixed[t->n_fixed++];
 	struct kjx_micro *m = t->ssa->micro;
-	u32 at, head = t->n_steps;
+	u32 at, i, head = t->n_steps;
 
 	f->data = &t->steps[head];
 	emit(t, NULL, NULL, t->most, 0);
@@ -252,12 +426,20 @@ static void build(struct run *r)
 	if (t->self == KJX_NO_CELL) {
 		t->self = (u16)kjx_ssa_def(t->ssa, 3, false);
 		t->kept = (u16)kjx_ssa_def(t->ssa, 3, false);
-		for (at = 1; at < KJX_TILES_KEPT; at++)
+		for (at = 1; at <= KJX_TILES_KEPT; at++)
 			kjx_ssa_def(t->ssa, 3, false);
 	}
 	for (at = r->first; at < r->end; at++) {
-		operate(r, row_of(t, at), &m[at]);
-		keep(r, at);
+		const struct kjx_tile_row *row = row_of(t, at);
+
+		operate(r, row, &m[at]);
+		for (i = 0; i < KJX_TILES_KEPT; i++)
+			if (r->kept[i] != NONE && def_of(t, r->kept[i])->last <= at)
+				r->kept[i] = NONE;
+		if (makes_mask(row))
+			keep_mask(r, at);
+		else
+			keep(r, at);
 	}
 	finish(r, head + 1);
 	for (at = r->first + 1; at < r->end; at++) {
@@ -271,9 +453,26 @@ static void build(struct run *r)
 	m->b = t->self;
 }
 
-static u32 log2_of(const struct kjx_tile_row *row)
+/* would the result of operation @at, numbers in a slot, run over bytes of a mask that a run from @first on reads? */
+static bool overruns(const struct kjx_tiler *t, u32 first, u32 at)
 {
-	return kjx_log2_size(row->code & ((1u << KJX_DTYPE_BITS) - 1));
+	const struct kjx_micro *m = t->ssa->micro;
+	const struct kjx_def *result = def_of(t, m[at].dst);
+	u32 i, k, made;
+
+	for (i = first; result->log2_size && result->slot != KJX_NO_SLOT && i < at; i++) {
+		const u16 from[3] = { m[i].a, m[i].b, m[i].c };
+
+		for (k = 0; k < 3; k++) {
+			const struct kjx_def *mask = def_of(t, from[k]);
+
+			for (made = first; made < i && m[made].dst != from[k]; made++)
+				;
+			if (made == i && !mask->log2_size && mask->slot == result->slot)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* Does a run pay? Two operations do; one does that saves filling a strip, or storing what is folded. */
@@ -281,7 +480,7 @@ static bool pays(const struct run *r)
 {
 	const struct kjx_micro *m = &r->t->ssa->micro[r->first];
 
-	return r->end - r->first > 1 || def_of(r->t, m->a)->point || def_of(r->t, m->b)->point ||
+	return r->end - r->first > 1 || def_of(r->t, m->a)->point || def_of(r->t, m->b)->point || def_of(r->t, m->c)->point ||
 	       (r->t->fold && m->dst == r->t->value);
 }
 
@@ -290,14 +489,16 @@ u32 kjx_tile(struct kjx_tiler *t, u32 first, u32 n)
 	struct kjx_micro *m = t->ssa->micro;
 	u32 at, kept = first, i;
 
+	find_rows(t, first, n);
 	find_uses(t, first, n);
 	n = point(t, first, n);
 	find_uses(t, first, n);
 	for (at = first; at < first + n;) {
-		struct run r = { .t = t, .first = at, .end = at, .a = NONE };
+		struct run r = { .t = t, .first = at, .end = at, .a = NONE, .m = NONE };
 		const struct kjx_tile_row *row = row_of(t, at);
 
-		for (r.log2 = row ? log2_of(row) : 0; row && log2_of(row) == r.log2;) {
+		r.log2 = begins(row) ? row->log2_size : 0;
+		while (r.log2 && row && (!row->log2_size || row->log2_size == r.log2) && !overruns(t, at, r.end)) {
 			r.end++;
 			row = r.end < first + n ? row_of(t, r.end) : NULL;
 		}
