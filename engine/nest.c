@@ -149,6 +149,17 @@ static void clear_counters(const struct kjx_nest_plan *p, const struct kjx_work 
 		w->counters[i] = 0;
 }
 
+/* What many rows read: where it is, if a cache line begins there, else a copy; a vector across two lines takes two accesses. */
+static void *row_of_lines(const struct kjx_nest_plan *p, const struct kjx_work *w, const struct kjx_splat *splat)
+{
+	u8 *from = w->cursors[splat->view].at, *slot = kjx_slot(p, w, splat->slot);
+
+	if (!((u64)from % 64))
+		return from;
+	kjx_memcpy(slot, from, p->lanes << p->views[splat->view].place.log2_size);
+	return slot;
+}
+
 static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const struct kjx_work *w)
 {
 	u32 i;
@@ -158,7 +169,9 @@ static void begin(struct kjx_slice *s, const struct kjx_nest_plan *p, const stru
 	for (i = 0; i < p->n_splats; i++) {
 		const struct kjx_splat *splat = &p->splats[i];
 
-		if (p->views[splat->view].lanes == KJX_LANES_RUNS)
+		if (p->views[splat->view].lanes == KJX_LANES_DENSE)
+			w->cells[splat->cell] = row_of_lines(p, w, splat);
+		else if (p->views[splat->view].lanes == KJX_LANES_RUNS)
 			kjx_view_gather(s->cpu, &p->views[splat->view], odometer(w, &p->views[splat->view]),
 					w->cursors[splat->view].at, 0, p->strip, w->cells[splat->cell]);
 		else

@@ -108,8 +108,8 @@ struct kjx_acc {
  * @has_link:	the link is its own, at @link_at from the arena's start; else in the scratch
  * @joined:	by rows: the next one that runs together with it, or NULL
  * @cursors, @odometers, @counters, @slots: offsets; the first three in the link, slots in the scratch
- * @in_slots, @fixed, @splats: cells to be set when linking; splats (one element, or a pattern of a length that divides the
- *		strip's, in every strip the same) are filled at each execution
+ * @in_slots, @fixed, @splats: cells to be set when linking; splats (one element, a pattern of a length that divides the
+ *		strip's, in every strip the same, or a strip that is the same in every row) are filled at each execution
  * @single:	a map of a single strip: linked cells stay right
  * @plain:	one accumulator, and the combine body is one binary operation on it and the value
  * @fold:	plain, rows of one kept lane, and there is a routine that folds whole strips; or NULL

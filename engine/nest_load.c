@@ -3,9 +3,12 @@
  * Decoding of a nest: loads, iotas and stores of a body, as they come.
  *
  * A load of one element, or of a pattern that fits every strip, is a strip filled once for each execution, or while preparing
- * when it is a constant; of a dense view, a pointer if nest_place.c finds that it may be one; anything else is gathered.
+ * when it is a constant; so is a strip that many rows read, where it does not begin on a cache line. A load of a dense view is a
+ * pointer if nest_place.c finds that it may be one; anything else is gathered.
  */
 #include "nest_decode.h"
+
+#define ROWS_PER_COPY 16u
 
 static void own_micro(struct kjx_decoder *d, u32 kind, u32 dst, u32 view)
 {
@@ -65,10 +68,18 @@ static bool same_in_every_strip(const struct kjx_decoder *d, const struct kjx_vi
 	return v->lanes == KJX_LANES_SCALAR || (period && !(d->shape.strip % period) && d->shape.strip < d->shape.lanes);
 }
 
+/* a strip that is all of a row, the same one for each of so many rows that a copy costs little */
+static bool same_in_every_row(const struct kjx_decoder *d, const struct kjx_view *v)
+{
+	return v->lanes == KJX_LANES_DENSE && d->tiled && d->shape.n_kept && !d->shape.n_red && d->shape.strip == d->shape.lanes &&
+	       d->plan->loop_dim[d->shape.n_kept - 1u] >= ROWS_PER_COPY;
+}
+
 void kjx_decode_load(struct kjx_decoder *d, const struct kjx_uop *u, bool post)
 {
 	const struct kjx_view *v = &d->views[u->imm];
-	bool still = same_in_every_strip(d, v) && !v->in_loops && !d->clash[u->imm];
+	bool column = !post && same_in_every_row(d, v);
+	bool still = (column || same_in_every_strip(d, v)) && !v->in_loops && !d->clash[u->imm];
 	u32 def;
 
 	if (still && d->cell[u->imm] != NONE) {
@@ -78,7 +89,7 @@ void kjx_decode_load(struct kjx_decoder *d, const struct kjx_uop *u, bool post)
 	def = kjx_ssa_def(&d->ssa, v->place.log2_size, true);
 	d->ssa.reg[u->dst] = (u16)def;
 	d->ssa.def[def].one = v->lanes == KJX_LANES_SCALAR;
-	if ((kjx_is_one_lane(d, post) && !(still && post && d->plan->ends > 1)) || v->lanes == KJX_LANES_DENSE) {
+	if ((kjx_is_one_lane(d, post) && !(still && post && d->plan->ends > 1)) || (v->lanes == KJX_LANES_DENSE && !still)) {
 		own_micro(d, KJX_MICRO_LOAD, def, u->imm);
 	} else if (still) {
 		d->cell[u->imm] = (u16)def;
