@@ -105,6 +105,8 @@ struct kjx_cpu {
 	kjx_uop_fn *const (*pairs)[2];		/* rows of pairs.def, f32 and f64 or i32 and u32 */
 	kjx_op_fn *const (*pair_cells)[2];	/* the same on one element */
 	const struct kjx_carry *carries;
+	const struct kjx_window_ops (*windows)[KJX_KINDS];	/* [KJX_BY_*] */
+	const struct kjx_edges *edges;
 	const struct kjx_tiles *tiles;
 	const struct kjx_fold *folds;		/* the last one has no fn */
 	const struct kjx_scans *(*scan)(u32 code);	/* the routines of a scan; every one that is verified has some */

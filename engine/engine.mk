@@ -2,7 +2,7 @@
 # What the engine is made of, for every build of it; included by flags.mk. Lines are "NAME := words" or "NAME += words", which
 # meson.build parses too. Objects of KJX_CORE hold no floating point: general registers only, in both builds.
 KJX_CORE := body container dot dot_small exchange gather gather_plan gemm_plan hash library linalg log nest pairs plan reduce ring rows select
-KJX_CORE += shape status thread thread_again thread_plan trace view vm
+KJX_CORE += shape status thread thread_again thread_hand thread_plan thread_window trace view vm
 KJX_CORE += verify verify_body verify_code verify_dot verify_exchange verify_flops verify_index verify_linalg verify_nest verify_sort verify_tables
 KJX_CORE += verify_trace verify_view
 KJX_CORE += nest_plan nest_views nest_load nest_place nest_folds nest_layout

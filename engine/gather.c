@@ -128,12 +128,13 @@ static u64 elements(struct kjx_slice *s, const struct kjx_gather_plan *p, struct
 	return n * 9 * p->weight;
 }
 
-/* copies of windows that are one short dense run: some of those that are left of the block */
+/* windows that are one short dense run, copied or combined with: some of those that are left of the block */
 static u64 rows(const struct kjx_slice *s, const struct kjx_gather_plan *p, struct kjx_gather_state *st, u8 *windowed, u8 *plain)
 {
 	const u32 inner = p->n_batch - 1u;
 	const u64 n = p->dim[p->n_batch], bytes = n << p->log2_size;
-	const u64 end = kjx_min(st->points, st->point + KJX_GATHER_RUN / n), first = st->point;
+	const u64 some = KJX_GATHER_RUN / (n * p->weight), end = kjx_min(st->points, st->point + some + 1), first = st->point;
+	const struct kjx_micro *m = p->body.micro;
 	u64 j = first;
 
 	windowed += (s64)j * p->windowed_stride[inner];
@@ -141,13 +142,17 @@ static u64 rows(const struct kjx_slice *s, const struct kjx_gather_plan *p, stru
 	for (; j < end; j++, windowed += p->windowed_stride[inner], plain += p->plain_stride[inner]) {
 		if (st->origin[j] == KJX_SKIPPED)
 			continue;
-		if (p->scatter)
+		if (p->has_body) {
+			u8 *const cell[] = { windowed + st->origin[j], plain };
+
+			m->fn(cell[0], cell[m->a], cell[m->b], cell[m->c], n);
+		} else if (p->scatter)
 			s->cpu->copy(windowed + st->origin[j], plain, bytes);
 		else
 			s->cpu->copy(plain, windowed + st->origin[j], bytes);
 	}
 	st->point = j;
-	return (j - first) * (n + 8);
+	return (j - first) * (n + 8) * p->weight;
 }
 
 /* the next piece of the window at hand, or of the next one when this one is through */
@@ -287,65 +292,4 @@ enum kjx_status kjx_gather_run(struct kjx_slice *s, const struct kjx_gather_plan
 enum kjx_status kjx_scatter_run(struct kjx_slice *s, const struct kjx_gather_plan *p)
 {
 	return kjx_gather_run(s, p);
-}
-
-/* ---- threaded code: one window that is one piece in both tensors ---- */
-
-bool kjx_gather_is_window(const struct kjx_gather_plan *p)
-{
-	return p->one_window && p->n_index <= KJX_CELLS - 2 && (!p->n_window || p->rows);
-}
-
-u64 kjx_window_cost(const struct kjx_gather_plan *p)
-{
-	return p->one_window;
-}
-
-u64 kjx_window_bytes(const struct kjx_gather_plan *p)
-{
-	return (p->n_window ? p->dim[1] : 1) << p->log2_size;
-}
-
-void kjx_window_places(const struct kjx_gather_plan *p, struct kjx_place *places)
-{
-	u32 i;
-
-	places[0] = p->windowed;
-	places[1] = p->plain;
-	for (i = 0; i < p->n_index; i++)
-		places[2 + i] = p->index[i].place;
-}
-
-/* rows of small matrices are a few words */
-static inline void copy(const struct kjx_cpu *cpu, u8 *to, const u8 *from, u64 n)
-{
-	if (n > 64) {
-		cpu->copy(to, from, n);
-		return;
-	}
-	for (; n >= 8; n -= 8, to += 8, from += 8)
-		__builtin_memcpy(to, from, 8);
-	for (; n >= 4; n -= 4, to += 4, from += 4)
-		__builtin_memcpy(to, from, 4);
-	for (; n; n--)
-		*to++ = *from++;
-}
-
-const struct kjx_op *kjx_op_window(const struct kjx_op *op, void **cells, struct kjx_slice *s)
-{
-	const struct kjx_gather_plan *p = op->data;
-	u8 *windowed = cells[0];
-	s64 origin = 0;
-	u32 i;
-
-	for (i = 0; i < p->n_index; i++)
-		kjx_origin_one(&origin, &p->index[i].how, cells[2 + i], p->skip, !i);
-	if (origin == KJX_SKIPPED)
-		KJX_NEXT(op, cells, s);
-	windowed += origin;
-	if (p->scatter)
-		copy(s->cpu, windowed, cells[1], op->n);
-	else
-		copy(s->cpu, cells[1], windowed, op->n);
-	KJX_NEXT(op, cells, s);
 }

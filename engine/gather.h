@@ -21,14 +21,15 @@ struct kjx_component {
  * @run:	most elements of one piece
  * @weight:	work units of an element
  * @in_place:	scatter: the body is one micro-operation whose result goes right into the tensor
- * @rows:	windows are dense runs, in both tensors, to be copied
+ * @rows:	windows are dense runs, in both tensors, to be copied; or to be combined with, by a body of one micro-operation
  * @one_window:	not zero: work units of the whole, which is one window of at most two dims, to be copied
  * @update:	scatter of elements: the routine that does all of it, or NULL
  * @elements:	windows of one element, one index each: for the cpu table's routine of that name
+ * @kind:	KJX_KIND_* of an element, or KJX_KINDS where threaded code has no operations on it
  */
 struct kjx_gather_plan {
 	u8 n_batch, n_window, n_index, log2_size;
-	u8 scatter, has_body, skip, in_place, elements;
+	u8 scatter, has_body, skip, in_place, elements, kind;
 	u32 n_splats;
 	u32 run, weight, slots, rows;	/* slots: offset in the scratch */
 	u64 one_window;

@@ -149,6 +149,13 @@ static kjx_update_fn *update_of(const struct kjx_builder *b, const struct kjx_ga
 	return b->cpu->update(u->code, log2_size);
 }
 
+static u8 kind_of(u32 dtype, u32 log2_size)
+{
+	if (dtype == KJX_DTYPE_F32 || dtype == KJX_DTYPE_F64)
+		return dtype == KJX_DTYPE_F32 ? KJX_KIND_F32 : KJX_KIND_F64;
+	return (u8)(log2_size < 4 ? KJX_KIND_8 + log2_size : KJX_KINDS);
+}
+
 /* the special cases that gather.c has loops for */
 static void choose(const struct kjx_builder *b, const struct kjx_gather *g, struct kjx_gather_plan *p)
 {
@@ -160,12 +167,13 @@ static void choose(const struct kjx_builder *b, const struct kjx_gather *g, stru
 	if (p->scatter && !p->n_window)
 		p->update = update_of(b, g, p->log2_size);
 	p->elements = p->n_index == 1 && !p->n_window && (p->update || !p->scatter);
-	if (p->has_body)
+	p->rows = p->n_window == 1 && p->dim[first] <= p->run && p->windowed_stride[first] == size && p->plain_stride[first] == size;
+	if (p->has_body) {
+		p->rows = p->rows && p->in_place && !p->n_splats;
 		return;
+	}
 	for (i = 0; i < p->n_window; i++)
 		elements = kjx_sat_mul(elements, p->dim[first + i]);
-	p->rows = p->n_window == 1 && p->dim[first] <= KJX_GATHER_RUN && p->windowed_stride[first] == size &&
-		  p->plain_stride[first] == size;
 	if (p->n_batch == 1 && p->dim[0] == 1 && p->n_window <= 2 && elements <= KJX_GATHER_RUN)
 		p->one_window = 12 + 2ull * p->n_index + elements;
 }
@@ -181,6 +189,7 @@ const struct kjx_gather_plan *kjx_gather_build(struct kjx_builder *b, const stru
 	kjx_place_set(b->image, &p->windowed, windowed->tensor, windowed->offset);
 	kjx_place_set(b->image, &p->plain, plain->tensor, plain->offset);
 	p->log2_size = p->plain.log2_size;
+	p->kind = kind_of(dtype, p->log2_size);
 	p->n_index = g->n_index;
 	p->scatter = g->insn.opcode == KJX_OPCODE_SCATTER;
 	p->skip = g->mode == KJX_INDEX_SKIP;

@@ -17,6 +17,20 @@ static kjx_always_inline u64 kjx_negative_mask(s64 x)
 	return mask;
 }
 
+/* all ones where x > limit */
+static kjx_always_inline u64 kjx_above_mask(u64 x, u64 limit)
+{
+	u64 mask;
+
+#if defined(__x86_64__)
+	__asm__("cmpq %1, %2\n\tsbbq %0, %0" : "=r"(mask) : "r"(x), "rm"(limit) : "cc");
+#else
+	mask = 0 - (u64)(x > limit);
+	__asm__("" : "+r"(mask));
+#endif
+	return mask;
+}
+
 /* @top: s64s without a sign bit, the upper half counts as the largest */
 static kjx_always_inline void kjx_origin_of(s64 *origin, const struct kjx_origins *o, s64 x, bool top, bool skip, bool first)
 {

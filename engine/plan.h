@@ -277,11 +277,8 @@ static inline void kjx_product_run(struct kjx_slice *s, const struct kjx_dot_pla
 }
 
 struct kjx_gather_plan;
-/* whether kjx_op_window() can do it; its units, those of kjx_gather_run(); its cells */
-bool kjx_gather_is_window(const struct kjx_gather_plan *p);
-u64 kjx_window_cost(const struct kjx_gather_plan *p);
-u64 kjx_window_bytes(const struct kjx_gather_plan *p);
-void kjx_window_places(const struct kjx_gather_plan *p, struct kjx_place *places);
+/* operations of threaded code, at most */
+u64 kjx_gather_ops(const struct kjx_gather *insn);
 u64 kjx_gather_plan_bytes(const struct kjx_image *image, const struct kjx_gather *insn);
 u64 kjx_gather_scratch(const struct kjx_image *image, const struct kjx_gather *insn);
 u64 kjx_gather_cost(const struct kjx_image *image, const struct kjx_gather *insn);

@@ -37,10 +37,23 @@ struct kjx_op {
 
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define KJX_SIBLING_CALLS 1
-#define KJX_JUMP(op, by, cells, slice)	return ((op) + (by))->fn((op) + (by), (cells) + KJX_CELLS * (s64)(by), slice)
+/* the address of the next one in a register, by itself: it is jumped to through that, and nothing has to be moved */
+#define KJX_JUMP(op, by, cells, slice)							\
+	do {										\
+		const struct kjx_op *to_ = (op) + (by);					\
+											\
+		(cells) += KJX_CELLS * (s64)(by);					\
+		__asm__("" : "+r"(to_));						\
+		return to_->fn(to_, cells, slice);					\
+	} while (0)
 #else
 #define KJX_SIBLING_CALLS 0
-#define KJX_JUMP(op, by, cells, slice)	return (void)(cells), (void)(slice), (op) + (by)
+#define KJX_JUMP(op, by, cells, slice)							\
+	do {										\
+		(void)(cells);								\
+		(void)(slice);								\
+		return (op) + (by);							\
+	} while (0)
 #endif
 #define KJX_NEXT(op, cells, slice)	KJX_JUMP(op, 1, cells, slice)
 
@@ -54,10 +67,34 @@ struct kjx_carry {
 	u64 bytes;
 };
 
+/* the integers that index (KJX_BY_*), and the elements (KJX_KIND_*), of windows of one element */
+enum { KJX_BY_I32, KJX_BY_U32, KJX_BY_I64, KJX_BYS };
+enum { KJX_KIND_8, KJX_KIND_16, KJX_KIND_32, KJX_KIND_64, KJX_KIND_F32, KJX_KIND_F64, KJX_KINDS };
+
+/** struct kjx_window_ops - one element at an index (ukernels/window.inc); floats are handed on
+ * @put:	clamped; and where what is out of range is left out
+ * @carried:	the same where the value is handed on by the operation before
+ */
+struct kjx_window_ops {
+	kjx_op_fn *take, *put[2], *carried[2];
+	u64 bytes;
+};
+
+/** struct kjx_edges - ends and beginnings of loops that do more than jump (ukernels/edges.inc)
+ * @count:	the end, by which operation compares and which one adds; handing on a float or a double
+ * @begin:	a do that hands on one
+ */
+struct kjx_edges {
+	struct {
+		kjx_op_fn *less, *add, *fn, *hands[2];
+	} count[3];
+	kjx_op_fn *begin[2];
+};
+
 /* thread.c: operations that compute nothing */
 kjx_op_fn kjx_op_finish, kjx_op_strip, kjx_op_tiles, kjx_op_call, kjx_op_check, kjx_op_while, kjx_op_do, kjx_op_do_bounded, kjx_op_jump;
 kjx_op_fn kjx_op_case, kjx_op_small_dot, kjx_op_product, kjx_op_splat, kjx_op_gather_lanes, kjx_op_scatter_lanes;
-kjx_op_fn kjx_op_window;		/* gather.c */
+kjx_op_fn kjx_op_window;		/* thread_window.c */
 
 struct kjx_cpu;
 

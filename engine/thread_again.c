@@ -5,38 +5,14 @@
  * comparison's result is stored, and work counted, as by those three; they remain, for the first iteration and for going on
  * after a slice.
  *
- * @jump: to the do, which the comparison lies before and the body after; cells: those of the comparison.
+ * @data, @region: see edge.h; @jump: behind the loop; cells: those of the comparison.
  */
-#include "nest.h"
+#include "edge.h"
 
 #define AGAIN(name, dtype, T, compares)											\
 static const struct kjx_op *again_##name##_##dtype(const struct kjx_op *op, void **cells, struct kjx_slice *s)		\
 {															\
-	const struct kjx_op *leave = op + op->jump;									\
-	const struct kjx_control *c = leave->data;									\
-	const bool on = *(const T *)cells[1] compares *(const T *)cells[2];						\
-															\
-	if (kjx_spend(s, op->n)) {											\
-		s->next = leave - 1;											\
-		s->status = KJX_AGAIN;											\
-		return NULL;												\
-	}														\
-	*(u8 *)cells[0] = on;												\
-	if (!on) {													\
-		s->spent += leave->n;											\
-		KJX_JUMP(op, op->jump + leave->jump, cells, s);								\
-	}														\
-	if (c->trips) {													\
-		u64 *trips = &s->vm->region[leave->region].trips;							\
-															\
-		if (*trips == c->trips) {										\
-			s->next = leave;										\
-			s->status = KJX_TOO_MANY_TRIPS;									\
-			return NULL;											\
-		}													\
-		++*trips;												\
-	}														\
-	KJX_JUMP(op, op->jump + 1, cells, s);										\
+	KJX_EDGE(op, cells, s, cells[0], *(const T *)cells[1] compares *(const T *)cells[2], KJX_EDGE_BACK(op, cells, s));	\
 }
 
 #define AGAIN_COMPARISONS(X, dtype, DTYPE, T)										\

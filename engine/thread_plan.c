@@ -7,19 +7,9 @@
  * two looks at the budget stays bounded.
  */
 #include "nest.h"
+#include "threader.h"
 
 #define HEAVY 16384u		/* work units after which a straight piece is cut */
-
-struct threader {
-	struct kjx_builder *b;
-	struct kjx_step *steps;
-	struct kjx_op *ops;
-	struct kjx_place *places;
-	u32 n_ops, first;		/* first: step of the outermost while's condition */
-	u64 piece;			/* work units since the last operation that counts */
-	u64 condition[KJX_MAX_DEPTH];	/* of a while: what its do counts */
-	u32 top[KJX_MAX_DEPTH], leave[KJX_MAX_DEPTH];	/* operations: of its condition's begin, its do */
-};
 
 u64 kjx_plan_insn_ops(const struct kjx_image *image, const struct kjx_insn *insn)
 {
@@ -33,36 +23,13 @@ u64 kjx_plan_insn_ops(const struct kjx_image *image, const struct kjx_insn *insn
 	case KJX_OPCODE_END:
 		return 0;		/* an outermost one lies outside of its while when that is sized */
 	case KJX_OPCODE_DOT:
+		return 2;		/* a check, too */
 	case KJX_OPCODE_GATHER:
 	case KJX_OPCODE_SCATTER:
-		return 2;		/* a check, too */
+		return kjx_gather_ops((const void *)insn);
 	default:
 		return 1;
 	}
-}
-
-static struct kjx_op *emit(struct threader *t, kjx_op_fn *fn, const void *data, u64 n)
-{
-	struct kjx_op *op = &t->ops[t->n_ops++];
-
-	op->fn = fn;
-	op->data = data;
-	op->n = n;
-	return op;
-}
-
-static struct kjx_place *cells_of(struct threader *t, const struct kjx_op *op)
-{
-	return t->places + KJX_CELLS * (op - t->ops);
-}
-
-/* what was counted so far and one unit for the step itself: the operation at hand takes it */
-static u64 take(struct threader *t)
-{
-	u64 piece = t->piece + 1;
-
-	t->piece = 0;
-	return piece;
 }
 
 /* where a lane of a view is, from its first one */
@@ -100,14 +67,8 @@ static struct kjx_place view_place(const struct kjx_view *v, u64 lane)
 	return place;
 }
 
-/* one element: its routine, or a strip of one */
-static struct kjx_place *emit_cell(struct threader *t, kjx_op_fn *cell, kjx_uop_fn *fn)
-{
-	return cells_of(t, cell ? emit(t, cell, NULL, 1) : emit(t, kjx_op_strip, (const void *)fn, 1));
-}
-
 /* few lanes: an operation for each, that finds its operands wherever they are */
-static void lanes_apart(struct threader *t, const struct kjx_nest_plan *p, const struct kjx_micro *m)
+static void lanes_apart(struct kjx_threader *t, const struct kjx_nest_plan *p, const struct kjx_micro *m)
 {
 	const u16 cell[KJX_CELLS] = { m->dst, m->a, m->b, m->c };
 	const struct kjx_view *v = m->fn ? NULL : &p->views[m->b];
@@ -122,12 +83,12 @@ static void lanes_apart(struct threader *t, const struct kjx_nest_plan *p, const
 		kjx_copy_micro(t->b->cpu, &copy, v->place.log2_size);
 	for (lane = 0; lane < p->lanes; lane++) {
 		if (m->fn) {
-			places = emit_cell(t, m->cell, m->fn);
+			places = kjx_emit_cell(t, m->cell, m->fn);
 			for (i = 0; i < KJX_CELLS; i++)
 				places[i] = lane_place(p, cell[i], lane);
 			continue;
 		}
-		places = emit_cell(t, copy.cell, copy.fn);
+		places = kjx_emit_cell(t, copy.cell, copy.fn);
 		places[0] = m->c == KJX_MICRO_STORE ? view_place(v, lane) : lane_place(p, m->dst, lane);
 		places[1] = m->c == KJX_MICRO_STORE ? lane_place(p, m->a, lane) : view_place(v, lane);
 		places[2] = places[3] = places[1];
@@ -135,7 +96,7 @@ static void lanes_apart(struct threader *t, const struct kjx_nest_plan *p, const
 }
 
 /* a load or store that moves each lane */
-static void move_lanes(struct threader *t, const struct kjx_nest_plan *p, u32 cell, u32 view, bool is_store)
+static void move_lanes(struct kjx_threader *t, const struct kjx_nest_plan *p, u32 cell, u32 view, bool is_store)
 {
 	const struct kjx_view *v = &p->views[view];
 	struct kjx_place *places;
@@ -144,20 +105,20 @@ static void move_lanes(struct threader *t, const struct kjx_nest_plan *p, u32 ce
 	u64 i;
 
 	if (v->lanes == KJX_LANES_SCALAR && !is_store) {
-		op = emit(t, kjx_op_splat, NULL, p->lanes);
+		op = kjx_emit(t, kjx_op_splat, NULL, p->lanes);
 	} else {
 		table = kjx_build(t->b, p->lanes * sizeof(*table));
 		for (i = 0; i < p->lanes; i++)
 			table[i] = lane_offset(v, i);
-		op = emit(t, is_store ? kjx_op_scatter_lanes : kjx_op_gather_lanes, table, p->lanes);
+		op = kjx_emit(t, is_store ? kjx_op_scatter_lanes : kjx_op_gather_lanes, table, p->lanes);
 	}
 	op->region = v->place.log2_size;
-	places = cells_of(t, op);
+	places = kjx_cells_of(t, op);
 	places[is_store] = p->places[cell];
 	places[!is_store] = v->place;
 }
 
-static void strip(struct threader *t, const struct kjx_nest_plan *p, const struct kjx_micro *m)
+static void strip(struct kjx_threader *t, const struct kjx_nest_plan *p, const struct kjx_micro *m)
 {
 	const u16 cell[KJX_CELLS] = { m->dst, m->a, m->b, m->c };
 	struct kjx_place *places;
@@ -168,54 +129,20 @@ static void strip(struct threader *t, const struct kjx_nest_plan *p, const struc
 		return;
 	}
 	if (p->self != KJX_NO_CELL && m->b == p->self) {
-		struct kjx_op *op = emit(t, kjx_op_tiles, p, p->lanes);
+		struct kjx_op *op = kjx_emit(t, kjx_op_tiles, p, p->lanes);
 
 		op->region = m->fn == t->b->cpu->tiles->run64;
-		places = cells_of(t, op);
+		places = kjx_cells_of(t, op);
 		places[0] = p->places[m->a];
 		places[1] = p->places[m->b];
 		return;
 	}
-	places = cells_of(t, emit(t, kjx_op_strip, (const void *)m->fn, p->lanes));
+	places = kjx_cells_of(t, kjx_emit(t, kjx_op_strip, (const void *)m->fn, p->lanes));
 	for (i = 0; i < KJX_CELLS; i++)
 		places[i] = p->places[cell[i]];
 }
 
-static const struct kjx_carry *carry_of(const struct threader *t, const struct kjx_op *op)
-{
-	const struct kjx_carry *c = t->b->cpu->carries;
-
-	while (c->cell && c->cell != op->fn)
-		c++;
-	return c;
-}
-
-static bool same_place(const struct kjx_place *a, const struct kjx_place *b)
-{
-	return a->base == b->base && a->index == b->index && a->offset == b->offset;
-}
-
-/* operations from @first on, with nothing between them that jumps there: what the one before hands on stays in its register */
-static void carry(struct threader *t, u32 first)
-{
-	const struct kjx_carry *own = carry_of(t, &t->ops[t->n_ops - 1]), *before;
-	u32 at, k, operand;
-
-	for (at = t->n_ops - 1; at > first; at--, own = before) {
-		const struct kjx_place *result = cells_of(t, &t->ops[at - 1]), *places = cells_of(t, &t->ops[at]);
-
-		before = carry_of(t, &t->ops[at - 1]);
-		if (!own->cell || own->bytes != before->bytes)
-			continue;
-		for (operand = 0, k = 1; k < KJX_CELLS && own->from[k - 1]; k++)
-			if (same_place(result, &places[k]))
-				operand = operand ? KJX_CELLS : k;
-		if (operand && operand < KJX_CELLS)	/* what reads it twice has to load it anyhow */
-			t->ops[at].fn = own->from[operand - 1];
-	}
-}
-
-static void nest(struct threader *t, const struct kjx_nest_plan *p)
+static void nest(struct kjx_threader *t, const struct kjx_nest_plan *p)
 {
 	const struct kjx_micro *m = p->map.micro, *end = m + p->map.n_micro;
 	const bool apart = p->lanes <= KJX_LANES_APART;
@@ -231,17 +158,17 @@ static void nest(struct threader *t, const struct kjx_nest_plan *p)
 			strip(t, p, m);
 	}
 	if (apart && t->n_ops > first)
-		carry(t, first);
+		kjx_thread_carry(t, first);
 	t->piece += p->cost + 1;
 }
 
-static bool small_dot(struct threader *t, const struct kjx_dot_plan *p)
+static bool small_dot(struct kjx_threader *t, const struct kjx_dot_plan *p)
 {
 	struct kjx_place *places;
 
 	if (!p->small)
 		return false;
-	places = cells_of(t, emit(t, kjx_op_small_dot, p->small, 1));
+	places = kjx_cells_of(t, kjx_emit(t, kjx_op_small_dot, p->small, 1));
 	places[0] = p->out;
 	places[1] = p->lhs;
 	places[2] = p->rhs;
@@ -249,10 +176,10 @@ static bool small_dot(struct threader *t, const struct kjx_dot_plan *p)
 	return true;
 }
 
-static void product(struct threader *t, const struct kjx_dot_plan *p)
+static void product(struct kjx_threader *t, const struct kjx_dot_plan *p)
 {
-	struct kjx_op *op = emit(t, kjx_op_product, p, 1);
-	struct kjx_place *places = cells_of(t, op);
+	struct kjx_op *op = kjx_emit(t, kjx_op_product, p, 1);
+	struct kjx_place *places = kjx_cells_of(t, op);
 
 	op->region = p->region;
 	places[0] = p->out;
@@ -261,72 +188,38 @@ static void product(struct threader *t, const struct kjx_dot_plan *p)
 	t->piece += p->cost + 1;
 }
 
-static bool window(struct threader *t, const struct kjx_gather_plan *p)
-{
-	if (!kjx_gather_is_window(p))
-		return false;
-	kjx_window_places(p, cells_of(t, emit(t, kjx_op_window, p, kjx_window_bytes(p))));
-	t->piece += kjx_window_cost(p) + 1;
-	return true;
-}
-
-static void do_(struct threader *t, const struct kjx_step *step)
+static void do_(struct kjx_threader *t, const struct kjx_step *step)
 {
 	const struct kjx_control *c = step->plan;
 	struct kjx_op *op;
 
 	t->leave[step->region] = t->n_ops;
 	t->condition[step->region] = t->piece + 1;
-	op = emit(t, c->trips ? kjx_op_do_bounded : kjx_op_do, c, take(t));
+	op = kjx_emit(t, c->trips ? kjx_op_do_bounded : kjx_op_do, c, kjx_take_piece(t));
 	op->region = step->region;
-	cells_of(t, op)[0] = c->place;
-}
-
-static void jump_to(struct threader *t, u32 from, u32 to)
-{
-	t->ops[from].jump = (s32)to - (s32)from;
-}
-
-/* the end of a while: back to its condition, unless that is so simple that it is done here as well */
-static void again(struct threader *t, u32 region)
-{
-	const u32 own = t->n_ops, top = t->top[region], leave = t->leave[region];
-	const struct kjx_place *condition = t->places + KJX_CELLS * (u64)top, *choice = t->places + KJX_CELLS * (u64)leave;
-	kjx_op_fn *fn = leave == top + 1 ? kjx_again(t->b->cpu, t->ops[top].fn) : NULL;
-	struct kjx_place *places;
-	u32 i;
-
-	if (!fn || !same_place(condition, choice)) {
-		emit(t, kjx_op_jump, NULL, take(t) + t->condition[region]);
-		jump_to(t, own, top);
-		return;
-	}
-	places = cells_of(t, emit(t, fn, NULL, take(t) + t->condition[region]));
-	jump_to(t, own, leave);
-	for (i = 0; i < KJX_CELLS; i++)
-		places[i] = condition[i];
+	kjx_cells_of(t, op)[0] = c->place;
 }
 
 /* @at: the step; steps of branches have learnt where they go (plan.c) */
-static void end(struct threader *t, u32 at)
+static void end(struct kjx_threader *t, u32 at)
 {
 	const struct kjx_step *step = &t->steps[at];
 	u32 d = step->region, i;
 
 	if (step->target <= at) {
-		again(t, d);
-		jump_to(t, t->leave[d], t->n_ops);
+		kjx_thread_again(t, d);
+		kjx_jump_to(t, t->leave[d], t->n_ops);
 		return;
 	}
-	emit(t, kjx_op_check, NULL, take(t));
+	kjx_emit(t, kjx_op_check, NULL, kjx_take_piece(t));
 	for (i = at; i-- > t->first;)
 		if (t->steps[i].opcode == KJX_OPCODE_BRANCH && t->steps[i].target == at + 1)
-			jump_to(t, t->steps[i].op, t->n_ops);
+			kjx_jump_to(t, t->steps[i].op, t->n_ops);
 		else if (t->steps[i].opcode == KJX_OPCODE_CASE && t->steps[i].region == d)
 			break;
 }
 
-static void step(struct threader *t, u32 at)
+static void step(struct kjx_threader *t, u32 at)
 {
 	struct kjx_step *step = &t->steps[at];
 	struct kjx_op *op;
@@ -338,10 +231,10 @@ static void step(struct threader *t, u32 at)
 		if (kjx_nest_is_threaded(step->plan))
 			nest(t, step->plan);
 		else
-			emit(t, kjx_op_call, step, 0);
+			kjx_emit(t, kjx_op_call, step, 0);
 		break;
 	case KJX_OPCODE_WHILE:
-		op = emit(t, kjx_op_while, NULL, take(t));
+		op = kjx_emit(t, kjx_op_while, NULL, kjx_take_piece(t));
 		op->region = step->region;
 		t->top[step->region] = t->n_ops;
 		break;
@@ -349,12 +242,12 @@ static void step(struct threader *t, u32 at)
 		do_(t, step);
 		break;
 	case KJX_OPCODE_CASE:
-		op = emit(t, kjx_op_case, step->plan, take(t));
-		cells_of(t, op)[0] = ((const struct kjx_control *)step->plan)->place;
-		jump_to(t, step->op, 0);
+		op = kjx_emit(t, kjx_op_case, step->plan, kjx_take_piece(t));
+		kjx_cells_of(t, op)[0] = ((const struct kjx_control *)step->plan)->place;
+		kjx_jump_to(t, step->op, 0);
 		break;
 	case KJX_OPCODE_BRANCH:
-		emit(t, kjx_op_jump, NULL, take(t));
+		kjx_emit(t, kjx_op_jump, NULL, kjx_take_piece(t));
 		break;
 	case KJX_OPCODE_END:
 		end(t, at);
@@ -364,18 +257,18 @@ static void step(struct threader *t, u32 at)
 		break;
 	case KJX_OPCODE_DOT:
 		if (!small_dot(t, step->plan))
-			emit(t, kjx_op_call, step, 0);
+			kjx_emit(t, kjx_op_call, step, 0);
 		break;
 	case KJX_OPCODE_GATHER:
 	case KJX_OPCODE_SCATTER:
-		if (!window(t, step->plan))
-			emit(t, kjx_op_call, step, 0);
+		if (!kjx_thread_window(t, step->plan))
+			kjx_emit(t, kjx_op_call, step, 0);
 		break;
 	default:
-		emit(t, kjx_op_call, step, 0);
+		kjx_emit(t, kjx_op_call, step, 0);
 	}
 	if (t->piece > HEAVY) {
-		emit(t, kjx_op_check, NULL, t->piece);
+		kjx_emit(t, kjx_op_check, NULL, t->piece);
 		t->piece = 0;
 	}
 }
@@ -383,7 +276,7 @@ static void step(struct threader *t, u32 at)
 const struct kjx_thread *kjx_thread_build(struct kjx_builder *b, struct kjx_step *steps, u32 first, u32 last, u64 most)
 {
 	struct kjx_thread *thread = kjx_build(b, sizeof(*thread));
-	struct threader t = { .b = b, .steps = steps, .first = first + 1 };
+	struct kjx_threader t = { .b = b, .steps = steps, .first = first + 1 };
 	u32 at;
 
 	t.ops = kjx_build(b, most * sizeof(*t.ops));
@@ -391,7 +284,7 @@ const struct kjx_thread *kjx_thread_build(struct kjx_builder *b, struct kjx_step
 	t.top[steps[first].region] = 0;
 	for (at = first + 1; at <= last; at = t.steps[at].opcode == KJX_STEP_ROWS ? t.steps[at].target : at + 1)
 		step(&t, at);
-	emit(&t, kjx_op_finish, NULL, 0);
+	kjx_emit(&t, kjx_op_finish, NULL, 0);
 	thread->ops = t.ops;
 	thread->places = t.places;
 	thread->n_ops = t.n_ops;

@@ -88,7 +88,7 @@ def _library(every_table):
     folder = ROOT / "build" / ("engine-sanitized" if SANITIZE else "engine-tests")
     folder.mkdir(parents=True, exist_ok=True)
     headers = sorted([*ENGINE.glob("*.h"), ENGINE / "gen/isa.h", ROOT / "host/port.h"])
-    named = ("cpu.h", "engine.h", "format.h", "gemm.h", "quick.h", "tile.h")
+    named = ("cpu.h", "edge.h", "engine.h", "format.h", "gemm.h", "image.h", "origin.h", "plan.h", "quick.h", "thread.h", "tile.h")
     shared_headers = [ROOT / "host/port.h", *(ENGINE / name for name in named)]
     ukernels = sorted([*shared_headers, *ENGINE.glob("ukernels/*"), *ENGINE.glob("gen/*")])
     check = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"] * SANITIZE
