@@ -1,8 +1,10 @@
 """Algebra on the graph: what is removed, and that no bit changes for any value."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 import kjax
 
@@ -48,3 +50,22 @@ def test_integers():
     x = np.array([0, 1, -1, 2**31 - 1, -2**31], np.int32)
     program = kjax.compile(lambda x: (x * 1 + 0) - (-x), x)
     np.testing.assert_array_equal(program(x), x + x)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
+def test_unsigned_division_by_a_power_of_two(dtype):
+    x = np.array([0, 1, 7, 8, 9, 200, np.iinfo(dtype).max], dtype)
+    for by in (1, 2, 8, 128):
+        program = kjax.compile(lambda x, by=by: (lax.div(x, x.dtype.type(by)), lax.rem(x, x.dtype.type(by))), x)
+        assert not {"div", "rem"} & {word.split(".")[0] for word in program.as_text().split()}
+        for got, want in zip(program(x), (x // np.array(by, dtype), x % np.array(by, dtype)), strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("value, to", [(np.int32(-7), "float32"), (np.int32(2**31 - 1), "float32"), (np.int32(-1), "uint32"),
+                                       (np.uint32(2**32 - 1), "int32"), (np.float32(2.75), "int32")])
+def test_constants_are_converted(value, to):
+    """Beforehand; but floats to integers by the engine."""
+    program = kjax.compile(lambda x: x + jax.jit(lambda v: v.astype(to))(value), np.zeros(3, to))
+    assert ("to_" in program.as_text()) == (value.dtype.kind == "f")
+    np.testing.assert_array_equal(program(np.zeros(3, to)), np.full(3, value.astype(to)))

@@ -8,7 +8,7 @@ from frontend_oracle import imported
 from jax import lax
 
 import kjax
-from kjax.compiler.passes import expand, hoist, simplify
+from kjax.compiler.passes import counters, expand, hoist, simplify
 
 
 def f32(*shape, seed=0):
@@ -142,3 +142,54 @@ def test_weights_that_something_else_reads_are_not():
     args = f32(64, 64) / 4, f32(1, 64, seed=1), f32(20, 1, 64, seed=2)
     assert "80*i" not in kjax.compile(fn, *args).as_text()
     same(fn, *args, rtol=1e-4)
+
+
+def test_counters_that_agree_are_one():
+    fn = lambda x: lax.fori_loop(0, 9, lambda k, v: v * 1.5 + k, x)  # noqa: E731
+    before, body, carried = loops(fn, np.float32(2))
+    assert carried == 2 and body.count("add") == 2
+    same(fn, np.float32(2))
+    down = lambda x: lax.while_loop(lambda s: s[0] < 9, lambda s: (s[0] + 1, s[1] + 2, s[2] + s[0] * s[1]), (0, 0, x))  # noqa: E731
+    assert loops(down, np.int32(2))[2] == 3  # another step
+    same(down, np.int32(2))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 2, 50])
+def test_scans_over_scalars(n, reverse):
+    def fn(x, k):
+        def step(carry, item):
+            s, i, last = carry
+            v, j = item
+            return (s * 0.9 + v * 0.1, i + j, v), (s - last, i * 2, v > s)
+        return lax.scan(step, (jnp.float32(1), jnp.int32(3), jnp.float32(0)), (x, k), reverse=reverse)
+    same(fn, f32(n), np.arange(n, dtype=np.int32))
+
+
+def test_scans_in_scans_and_over_lanes():
+    def total(x):
+        return lax.scan(lambda s, row: (s + lax.scan(lambda t, v: (t * 0.5 + v, t), s, row)[1][-1], s), jnp.float32(0), x)
+    same(total, f32(5, 7))
+    same(jax.vmap(total), f32(3, 5, 7))
+    same(jax.grad(lambda x: total(x)[0]), f32(5, 7))
+
+
+def test_elements_written_and_added_to_in_a_loop():
+    def fn(x, at):
+        y = lax.fori_loop(0, 12, lambda k, y: y.at[at[k]].set(x[k % 5] * 2), x)
+        z = lax.fori_loop(0, 12, lambda k, y: y.at[at[k]].add(x[at[k] - 3]), y)
+        return lax.fori_loop(0, 5, lambda k, y: y.at[k].max(z[4 - k], mode="promise_in_bounds"), z)
+    same(fn, f32(5), np.array([0, 4, 7, -1, -5, -6, 2, 2, 100, 3, 1, 0], np.int32))
+    same(fn, f32(5), np.array([0, 4, 7, 2**32 - 1, 5, 6, 2, 2, 100, 3, 1, 0], np.uint32))
+    same(fn, np.arange(5), np.array([0, 4, 7, -1, -5, -6, 2, 2, 100, 3, 1, 0], np.int16))
+
+
+def test_counters_come_last():
+    """Addition, comparison and jump are then one operation of the engine."""
+    fn = lambda x: lax.while_loop(lambda s: s[0] < 9, lambda s: (s[0] + 1, s[1] * 1.5), (0, x))  # noqa: E731
+    graph = imported(fn, np.float32(2))
+    for one in (simplify.run, hoist.run, simplify.run, counters.run):
+        one(graph)
+    (loop,) = (op for op in graph.ops if op.name == "while")
+    assert [op.name for op in loop.regions[1].ops] == ["mul", "add"]
+    same(fn, np.float32(2))

@@ -4,10 +4,10 @@ from kjax.bytecode.assembler import assemble
 from kjax.compiler import rows, turn
 from kjax.compiler.encode import encode
 from kjax.compiler.lower import Lowering
-from kjax.compiler.passes import expand, hoist, indices, rematerialize, simplify, slices
+from kjax.compiler.passes import counters, expand, hoist, indices, rematerialize, simplify, slices
 
 PASSES = (simplify.run, expand.run, simplify.run, hoist.run, indices.run, slices.run, simplify.run,
-          rematerialize.run)
+          rematerialize.run, counters.run)
 
 
 def build(graph):

@@ -44,8 +44,33 @@ def _fold(region, op):
         return None
     with np.errstate(all="ignore"):
         number = _FOLDED[op.name](*(np.asarray(n).reshape(1) for n in numbers)).reshape(())
+    return _constant(region, op, number)
+
+
+def _constant(region, op, number):
+    """``number`` in the shape of the result of ``op``."""
     scalar = region.add("constant", [], Type(op.result.dtype), source=op.source, value=number)
     return scalar if not op.result.shape else splat(region, scalar, op.result.shape, op.source)
+
+
+def _converted(region, op):
+    """A constant of another type; to integers only from integers: floats out of their range are a matter of each processor."""
+    x = op.operands[0]
+    number = constant_of(x)
+    if number is None or not {x.dtype, op.result.dtype} <= _FOLDED_DTYPES or not op.result.type.size:
+        return None
+    if x.type.info.kind == "float" and op.result.type.info.kind != "float":
+        return None
+    with np.errstate(all="ignore"):
+        return _constant(region, op, np.asarray(number).astype(op.result.type.info.numpy))
+
+
+def _shifted(region, op, x, number, name):
+    """Unsigned integers divided by a power of two."""
+    if number is None or op.result.type.info.kind != "uint" or number <= 0 or int(number) & (int(number) - 1):
+        return None
+    bits = int(number).bit_length() - 1 if name == "shr_logical" else int(number) - 1
+    return region.add(name, [x, _constant(region, op, np.asarray(bits, number.dtype))], op.result.type, source=op.source)
 
 
 def _product(region, op, x, y):
@@ -83,22 +108,27 @@ def _quotient(region, op, x, y):
         return x
     number = constant_of(y)
     if number is None or op.result.dtype not in ("f32", "f64"):
-        return None
+        return _shifted(region, op, x, number, "shr_logical")
     mantissa, exponent = np.frexp(number)
     if abs(mantissa) != 0.5 or abs(exponent) > 100:  # a power of two: its reciprocal is exact
         return None
-    scalar = region.add("constant", [], Type(op.result.dtype), source=op.source, value=np.asarray(1 / number, number.dtype))
-    factor = scalar if not op.result.shape else splat(region, scalar, op.result.shape, op.source)
+    factor = _constant(region, op, np.asarray(1 / number, number.dtype))
     return region.add("mul", [x, factor], op.result.type, source=op.source)
 
 
-_RULES = {"mul": _product, "add": _sum, "sub": _difference, "div": _quotient}
+def _remainder(region, op, x, y):
+    return _shifted(region, op, x, constant_of(y), "and")
+
+
+_RULES = {"mul": _product, "add": _sum, "sub": _difference, "div": _quotient, "rem": _remainder}
 
 
 def simpler(region, op):
     """A value with the same bits as the result of ``op`` that costs less, appended to ``region`` as needed, or None."""
     if op.name == "neg":
         return _negated(op.operands[0]) if _negated(op.operands[0]) is not None else _fold(region, op)
+    if op.name == "convert":
+        return _converted(region, op)
     if op.name not in _RULES or op.result.dtype not in _FLOATS | _INTEGERS:
         return None
     folded = _fold(region, op)

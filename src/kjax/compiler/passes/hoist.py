@@ -1,8 +1,9 @@
 """Work that does not change from iteration to iteration is done before the loop, and products of scanned rows at once.
 
-Three rewrites of a ``while``, inner loops first:
+Rewrites of a ``while``, inner loops first:
 
-* State that the body passes on unchanged is no state: the regions use the initial value.
+* State that the body passes on unchanged is no state: the regions use the initial value. Of counters that always agree (a
+  ``fori_loop`` has its own besides the one that JAX counts with) one is left.
 * Operations of the regions on values from outside move before the loop. They have no effects and cannot fail, so doing them
   for a loop that runs zero times is only a waste.
 * ``dot_general(row of xs, w)`` in a loop that counts over all rows of ``xs`` becomes one product of all of ``xs``, of which the
@@ -14,6 +15,7 @@ from math import prod
 import numpy as np
 
 from kjax.compiler.fuse import VIEWS, free_values, is_elementwise
+from kjax.compiler.passes.algebra import constant_of
 from kjax.ir.graph import Region, Type
 from kjax.ir.rewrite import rewrite
 
@@ -32,19 +34,43 @@ def _substitute(region, new):
 
 
 def _without_constant_state(outer, op):
-    """The loop without state that never changes, and what replaces its results; None when all changes."""
+    """The loop without state that never changes or that other state equals, and what replaces its results; None when there is none."""
     condition, body = op.regions
-    kept = [k for k, (r, a) in enumerate(zip(body.results, body.arguments)) if r is not a]
+    twins = _twins(op)
+    kept = [k for k, (r, a) in enumerate(zip(body.results, body.arguments)) if r is not a and k not in twins]
     if len(kept) == len(op.operands) or not kept:
         return None
     for region in (condition, body):
-        _substitute(region, {a: v for k, (a, v) in enumerate(zip(region.arguments, op.operands)) if k not in kept})
+        now = {a: v for a, v in zip(region.arguments, op.operands)}
+        now.update({region.arguments[k]: region.arguments[j] for k, j in twins.items()})
+        _substitute(region, {a: now[a] for k, a in enumerate(region.arguments) if k not in kept})
         region.arguments = [region.arguments[k] for k in kept]
     body.results = [body.results[k] for k in kept]
     results = outer.add("while", [op.operands[k] for k in kept], [op.results[k].type for k in kept], source=op.source,
                         regions=[condition, body], **op.attributes)
     found = dict(zip(kept, results))
-    return [found.get(k, v) for k, v in enumerate(op.operands)]
+    return [found.get(twins.get(k, k), v) for k, v in enumerate(op.operands)]
+
+
+def counts(op, k):
+    """(dtype, first value, step) of state ``k`` that counts, or None."""
+    argument, step = op.regions[1].arguments[k], op.regions[1].results[k].op
+    if argument.shape or argument.type.info.kind not in ("int", "uint") or step is None:
+        return None
+    if step.name != "add" or step.operands[0] is not argument:
+        return None
+    first, by = constant_of(op.operands[k]), constant_of(step.operands[1])
+    return None if first is None or by is None else (argument.dtype, int(first), int(by))
+
+
+def _twins(op):
+    """State that always equals earlier state: which, by its number."""
+    found, twins = {}, {}
+    for k in range(len(op.operands)):
+        count = counts(op, k)
+        if count is not None and found.setdefault(count, k) != k:
+            twins[k] = found[count]
+    return twins
 
 
 def _move_out(outer, regions):
