@@ -178,6 +178,42 @@ static u64 set_block(struct kjx_linalg_plan *p)
 	return 0;
 }
 
+/* small matrices lie in lanes: of what size, and at what cost; returns the bytes of a group (ukernels/linalg_lanes.inc) */
+static u64 set_lanes(struct kjx_linalg_plan *p)
+{
+	const u64 n = p->n;
+	u64 rows = p->m, beside, vectors;
+
+	switch (p->kind) {
+	case KJX_LINALG_CHOLESKY:
+		rows = n;
+		beside = n;
+		break;
+	case KJX_LINALG_TRIANGULAR_SOLVE:
+		rows = n;
+		beside = n * p->k;
+		break;
+	case KJX_LINALG_LU:
+		beside = 0;
+		break;
+	case KJX_LINALG_QR:
+		beside = kjx_min(rows, n);
+		break;
+	case KJX_LINALG_REFLECTOR_PRODUCT:
+		beside = rows * n + p->k;
+		break;
+	default:
+		return 0;
+	}
+	p->lanes = !p->complex && p->batch > 1 && rows && n && kjx_max(kjx_max(rows, n), p->k) <= KJX_LINALG_SMALL;
+	if (!p->lanes)
+		return 0;
+	vectors = rows * n + beside;
+	p->lane_rows = rows;
+	p->lane_units = 2 * vectors + rows * n * kjx_max(kjx_min(rows, n), p->k);
+	return vectors * 8 * KJX_LINALG_LANES;
+}
+
 static u64 layout(struct kjx_linalg_plan *p, const struct kjx_linalg *insn)
 {
 	u64 at = KJX_LINALG_STATE, bytes;
@@ -208,7 +244,8 @@ static u64 layout(struct kjx_linalg_plan *p, const struct kjx_linalg *insn)
 	p->at[3] = at;
 	p->length = kjx_align_up(kjx_max(p->m, p->n) + 2, 8);
 	p->block_at = at + p->length * 16 * KJX_LINALG_VECTORS;
-	return p->block_at + bytes;
+	p->lanes_at = kjx_align_up(p->block_at + bytes, 64);
+	return p->lanes_at + set_lanes(p);
 }
 
 u64 kjx_linalg_scratch(const struct kjx_image *image, const struct kjx_linalg *insn)

@@ -5,7 +5,7 @@
  *
  * A run works matrix after matrix in its scratch, in double precision, real and imaginary parts in planes of their own:
  *
- *	state | matrix 0 | matrix 1 | matrix 2 | vectors | block
+ *	state | matrix 0 | matrix 1 | matrix 2 | vectors | block | lanes
  *
  * Everything that decides where the engine reads and writes lies in the state, which no program can reach; the
  * elements decide branches and nothing else.
@@ -22,6 +22,8 @@
 #define KJX_LINALG_BLOCK	64	/* rows that are eliminated together; half as many complex ones */
 #define KJX_LINALG_REFLECTORS	16	/* that are applied together */
 #define KJX_LINALG_PANEL	16	/* columns of a panel of such rows, most of any cpu table */
+#define KJX_LINALG_SMALL	16	/* rows and columns of matrices that lie in lanes */
+#define KJX_LINALG_LANES	8	/* of doubles, most of any cpu table */
 
 /** struct kjx_linalg_plan - sizes of one instruction, decoded
  * @rows, @cols:	the matrix as it is worked on
@@ -32,13 +34,16 @@
  * @block:	rows that are eliminated together, or reflectors that are applied together; 0: kinds that do neither
  * @block_columns: of what changes with the rows, at most, in whole panels; of reflectors: elements of one
  * @block_at:	bytes from the scratch's start, of what the block's products read (ukernels/linalg_block.inc, linalg_wy.inc)
+ * @lanes:	small matrices: several are worked on together, each in a lane (ukernels/linalg_lanes.inc)
+ * @lanes_at:	bytes from the scratch's start, of what lies in lanes
+ * @lane_rows:	of operand 0, whose columns are @n; @lane_units: of work for one of these matrices
  * @size:	elements of one batch member, by operand; @element: its dtype
  */
 struct kjx_linalg_plan {
-	u8 kind, dtype, flags, n_inputs, n_operands, complex, single, zero;
+	u8 kind, dtype, flags, n_inputs, n_operands, complex, single, lanes;
 	u64 batch, m, n, k;
 	u64 ld[3], plane[3], at[4], length;
-	u64 block, block_columns, block_at;
+	u64 block, block_columns, block_at, lanes_at, lane_rows, lane_units;
 	u64 size[KJX_LINALG_MAX_OPERANDS];
 	u8 element[8];
 };
