@@ -76,7 +76,7 @@ static void decode_phase(struct kjx_decoder *d, struct kjx_phase *phase, u32 uop
 			s->def[value].point = 0;	/* folds read all of it */
 		}
 	}
-	/* tiles take operations on floats, one by one */
+	/* tiles take operations one by one */
 	if ((d->b->in_while || d->shape.lanes > 1) && phase != &d->plan->combine)
 		kjx_ssa_pairs(s, first, d->tiled && phase == &d->plan->map);
 	kjx_decode_places(d, first, post);

@@ -113,11 +113,17 @@ static void drop(struct kjx_micro *m)
 	m->c = KJX_MICRO_NONE;
 }
 
+/* an element that stays where it is */
+static bool is_still(const struct kjx_ssa *s, u32 def)
+{
+	return s->def[def].one && !s->def[def].wants_slot;
+}
+
 /*
  * Likewise for both operands, shifts of one value to the left and to the right. Three operands live until @at instead of two
- * results: one slot more, as with a pair.
+ * results: one slot more, as with a pair. @tiled: by single elements only, which tiles have a step for
  */
-static bool join_shifts(struct kjx_ssa *s, u32 first, u32 at, u32 type, u32 outer, u32 open)
+static bool join_shifts(struct kjx_ssa *s, u32 first, u32 at, u32 type, u32 outer, u32 open, bool tiled)
 {
 	struct kjx_micro *m = &s->micro[at], *left, *right, *other;
 	u32 row = row_of(KJX_OP_SHL, outer, BOTH_SIDES, type / 2);
@@ -134,6 +140,8 @@ static bool join_shifts(struct kjx_ssa *s, u32 first, u32 at, u32 type, u32 oute
 		right = other;
 	}
 	if (op_of(s->cpu, left->fn, type) != KJX_OP_SHL || op_of(s->cpu, right->fn, type) != KJX_OP_SHR_LOGICAL || left->a != right->a)
+		return false;
+	if (tiled && !(is_still(s, left->b) && is_still(s, right->b)))
 		return false;
 	take(s, m, row, type, left->a, left->b, right->b);
 	drop(left);
@@ -171,8 +179,9 @@ void kjx_ssa_pairs(struct kjx_ssa *s, u32 first, bool tiled)
 				break;
 		}
 		/* they are found in the order of their ends: what overlaps the oldest of the last ones overlaps all */
-		if (outer && (join_shifts(s, first, at, type, outer, open) || join(s, first, at, type, outer, 0, open) ||
-			      (outer != KJX_OP_NEG && join(s, first, at, type, outer, 1, open))))
+		if (outer && (join_shifts(s, first, at, type, outer, open, tiled) ||
+			      (!tiled && (join(s, first, at, type, outer, 0, open) ||
+					  (outer != KJX_OP_NEG && join(s, first, at, type, outer, 1, open))))))
 			ends[n++ % KJX_PAIR_SLOTS] = at;
 	}
 }

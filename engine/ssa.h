@@ -68,7 +68,8 @@ void kjx_ssa_uop(struct kjx_ssa *s, const struct kjx_uop *u);
 /* give slots to what the micro-operations [first, n_micro) define */
 void kjx_ssa_slots(struct kjx_ssa *s, u32 first);
 
-/* one routine instead of two (pairs.def), for the micro-operations [first, n_micro); before slots are given. @tiled: not of floats */
+/* one routine instead of two (pairs.def), for the micro-operations [first, n_micro); before slots are given. @tiled: only what tiles
+ * have a step for */
 void kjx_ssa_pairs(struct kjx_ssa *s, u32 first, bool tiled);
 
 /* log2 of the largest element that @n micro-operations from @u on define */

@@ -62,17 +62,19 @@ enum kjx_tile_kind {
 	KJX_TILE_NUMBER,	/* A = M as numbers */
 	KJX_TILE_LOGIC,		/* M = M and a kept mask; form A_KEPT */
 	KJX_TILE_MASK,		/* M = f(M) */
+	KJX_TILE_BY_ONE,	/* A = A and an element that stays where it is, the second operand; form A_ONE */
+	KJX_TILE_BY_TWO,	/* likewise two, the second and third ones */
 };
 
 /** struct kjx_tile_row - an operation that has steps
- * @code:	of the micro-operation, as in struct kjx_uop
+ * @strip:	the routine that does it on strips
  * @log2_size:	of elements that it works on; 0: of masks alone, whatever they are masks for
  * @fn:		by form; NULL: not in this form (ONE_MEMORY alone, and those of others than BINARY, COMPARE and SELECT)
  * @part:	of the first four forms, where they read a part of a tile
  */
 struct kjx_tile_row {
-	u32 code;
-	u8 kind, log2_size, zero[2];
+	void (*strip)(void *dst, const void *a, const void *b, const void *c, u64 n);
+	u8 kind, log2_size, zero[6];
 	kjx_tile_fn *const *fn, *const *part;
 };
 
@@ -84,7 +86,7 @@ struct kjx_tile_row {
  * @ends:	likewise for each of @rows times KJX_FOLD_BYTES of accumulators, up to KJX_ENDS; the results lie side by side, at
  *		@acc. Other accumulators up to KJX_ENDS are read, too
  * @rows:	all of it for @rows rows of @n values that lie in memory (KJX_FOLD_BYTES or more), @stride bytes apart; the results
- *		lie side by side, at @out, where there is room for as many accumulators
+ *		lie side by side, at @out, where there is room for as many accumulators; or NULL
  */
 struct kjx_tile_fold {
 	u32 code, zero;
@@ -130,7 +132,7 @@ struct kjx_tile_pair {
  * @bytes:	of a tile
  * @run:	a strip routine: a is the first step, b the cells
  * @next:	the next @rows rows, one after the other: cells move, then the same on @bytes bytes
- * @rows, @folds: the last one has code 0
+ * @rows, @folds: the last one has no routine, or code 0
  * @settle:	what was stored past the caches comes before what this processor stores next
  * @moves:	for elements of 4 and 8 bytes; on whole tiles, on parts; by kjx_tile_move
  */

@@ -37,17 +37,26 @@ static struct kjx_def *def_of(const struct kjx_tiler *t, u32 def)
 	return &t->ssa->def[def];
 }
 
+/* a single element that no strip stands for, whoever reads it */
+static bool stays_one(const struct kjx_tiler *t, u32 def)
+{
+	return def_of(t, def)->one && def_of(t, def)->slot == KJX_NO_SLOT;
+}
+
 static void find_rows(struct kjx_tiler *t, u32 first, u32 n)
 {
-	const struct kjx_cpu *cpu = t->ssa->cpu;
-	const struct kjx_tile_row *rows = cpu->tiles->rows;
+	const struct kjx_tile_row *rows = t->ssa->cpu->tiles->rows;
 	const struct kjx_micro *m = t->ssa->micro + first, *end = m + n;
 	u32 row;
 
-	for (; m != end; m++)
-		for (row = 0; m->fn && rows[row].code; row++)
-			if (m->fn == cpu->uops[rows[row].code])
-				def_of(t, m->dst)->row = (u8)(row + 1);
+	for (; m != end; m++) {
+		for (row = 0; m->fn && rows[row].strip && rows[row].strip != m->fn; row++)
+			;
+		if (!m->fn || !rows[row].strip || (rows[row].kind >= KJX_TILE_BY_ONE && !stays_one(t, m->b)) ||
+		    (rows[row].kind == KJX_TILE_BY_TWO && !stays_one(t, m->c)))
+			continue;
+		def_of(t, m->dst)->row = (u8)(row + 1);
+	}
 }
 
 static const struct kjx_tile_row *row_of(const struct kjx_tiler *t, u32 at)
@@ -279,6 +288,11 @@ static void operate(struct run *r, const struct kjx_tile_row *row, const struct 
 	case KJX_TILE_MASK:
 		bring_mask(r, m->a);
 		break;
+	case KJX_TILE_BY_ONE:
+	case KJX_TILE_BY_TWO:
+		bring(r, m->a);
+		emit(r->t, row->fn[KJX_TILE_A_ONE], row->fn[KJX_TILE_A_ONE], m->b, m->c);
+		return;
 	}
 	apply(r, row, KJX_TILE_AA, m->a, 0);
 }
@@ -475,13 +489,13 @@ static bool overruns(const struct kjx_tiler *t, u32 first, u32 at)
 	return false;
 }
 
-/* Does a run pay? Two operations do; one does that saves filling a strip, or storing what is folded. */
+/* Does a run pay? Two operations do; one does that saves filling a strip, or storing what is folded, or that needs one element alone. */
 static bool pays(const struct run *r)
 {
 	const struct kjx_micro *m = &r->t->ssa->micro[r->first];
 
 	return r->end - r->first > 1 || def_of(r->t, m->a)->point || def_of(r->t, m->b)->point || def_of(r->t, m->c)->point ||
-	       (r->t->fold && m->dst == r->t->value);
+	       (r->t->fold && m->dst == r->t->value) || row_of(r->t, r->first)->kind >= KJX_TILE_BY_ONE;
 }
 
 u32 kjx_tile(struct kjx_tiler *t, u32 first, u32 n)

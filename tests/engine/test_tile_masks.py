@@ -183,3 +183,72 @@ def test_predicates(kind, dtype, cpu):
         want = np.where(mask, x, element)
         same(got[0], want)
         np.testing.assert_array_equal(got[1], want.max(1))
+
+
+def by_one(op, dtype, x, element, cpu):
+    """``x`` op an element that is an argument, alone, and with other operations after it."""
+    b = Builder()
+    full, one, out = b.input(dtype, x.shape), b.input(dtype, (1,)), b.output(dtype, x.shape)
+    operands = (p.Operand(full, 0, (1,)), p.Operand(one, 0, (0,)), p.Operand(out, 0, (1,)))
+    others = [p.Uop("neg", dtype, 2, 2)] * (2 * (element % 2 == 0))
+    code = (load(0, 0, dtype), load(1, 1, dtype), p.Uop(op, dtype, 2, 0, 1), *others, store(2, 2, dtype))
+    b.emit(p.Nest(x.shape, operands, code, n_regs=3, strip=1024))
+    return Program(b.image, cpu).run(x, np.array([element], x.dtype))[0]
+
+
+@pytest.mark.parametrize("dtype", ["i32", "u32"])
+@pytest.mark.parametrize("cpu", CPUS)
+def test_division_by_one_integer(dtype, cpu):
+    """Every kind of divisor, dividends near its multiples and at the limits; by zero it is all ones, and leaves the dividend."""
+    rng = np.random.default_rng(5)
+    low, high = (-(2**31), 2**31 - 1) if dtype == "i32" else (0, 2**32 - 1)
+    powers = [1 << k for k in range(33)]
+    divisors = {s * (q + e) for q in powers for e in (-1, 0, 1) for s in (1, -1)} | {3, 5, 6, 7, 10, 100, 641, 1000003, low, high}
+    divisors |= set(rng.integers(low, high, 60).tolist())
+    for d in sorted(k for k in divisors if low <= k <= high):
+        multiples = np.array([q * (d or 1) + e for q in (0, 1, 2, 3, high // (abs(d) or 1), low // (abs(d) or 1)) for e in (-1, 0, 1)])
+        x = np.concatenate([multiples, rng.integers(low, high, 180), [low, low + 1, high, high - 1]])
+        x = np.clip(x, low, high).astype(np.int64)
+        quotient = np.sign(x) * np.sign(d) * (abs(x) // abs(d)) if d else np.full_like(x, -1)
+        want = quotient.astype(NUMPY[dtype]), (x - quotient * d).astype(NUMPY[dtype])
+        values = x.astype(NUMPY[dtype])
+        np.testing.assert_array_equal(by_one("div", dtype, values, d, cpu), want[0], err_msg=str(d))
+        np.testing.assert_array_equal(by_one("rem", dtype, values, d, cpu), want[1], err_msg=str(d))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_remainder_by_one_float(cpu):
+    """Of numbers next to multiples of the divisor, small and large quotients, zeros, infinities, no numbers."""
+    rng = np.random.default_rng(6)
+    divisors = [1.0, -1.0, 0.1, 3.0, 7.3, -2.5, 2.0**-29, 1e9, 2.0**40, 1e-40, 0.0, np.inf, np.nan]
+    divisors += [*rng.normal(size=20) * 10.0 ** rng.integers(-4, 5, 20)]
+    for d in np.array(divisors, np.float32):
+        for most in (3, 1000, 2**19, 2**23):
+            with np.errstate(all="ignore"):
+                x = (rng.integers(-most, most, 300).astype(np.float32) * d).astype(np.float32)
+                x = np.nextafter(x, rng.choice([-np.inf, np.inf, 0], 300).astype(np.float32)) if most != 1000 else x
+                x[::7] = rng.normal(size=len(x[::7])).astype(np.float32) * d
+                x[:2] = 0.0, -0.0
+                if most == 2**23:
+                    x[5:8] = np.inf, np.nan, -np.inf
+                same(by_one("rem", "f32", x, d, cpu), np.fmod(x, d))
+
+
+@pytest.mark.parametrize("op", ["or", "xor", "add"])
+@pytest.mark.parametrize("dtype", ["i32", "u32"])
+@pytest.mark.parametrize("cpu", CPUS)
+def test_shifts_both_ways(op, dtype, cpu):
+    """Rotations and what looks like them: counts whose sum is 32, or not, or past the width."""
+    rng = np.random.default_rng(7)
+    x = rng.integers(0, 2**32, 300, dtype=np.uint64).astype(np.uint32)
+    for left, right in ((13, 19), (0, 32), (32, 0), (31, 1), (5, 5), (40, 3), (3, 40), (-1, 33), (16, 16)):
+        b = Builder()
+        counts = [p.Operand(b.constant(np.array([k], np.int64).astype(NUMPY[dtype])), 0, (0,)) for k in (left, right)]
+        operands = (p.Operand(b.input(dtype, x.shape), 0, (1,)), *counts, p.Operand(b.output(dtype, x.shape), 0, (1,)))
+        code = (load(0, 0, dtype), load(1, 1, dtype), load(2, 2, dtype), p.Uop("shl", dtype, 3, 0, 1), p.Uop("shr_logical", dtype, 4, 0, 2),
+                p.Uop(op, dtype, 5, 3, 4), store(3, 5, dtype))
+        b.emit(p.Nest(x.shape, operands, code, n_regs=6, strip=1024))
+        shl = x << np.uint32(left) if 0 <= left < 32 else np.zeros_like(x)
+        shr = x >> np.uint32(right) if 0 <= right < 32 else np.zeros_like(x)
+        want = {"or": shl | shr, "xor": shl ^ shr, "add": shl + shr}[op]
+        np.testing.assert_array_equal(Program(b.image, cpu).run(x.view(NUMPY[dtype]))[0].view(np.uint32), want)
