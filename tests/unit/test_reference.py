@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kjax.ir.graph import Graph, Region, Type
 from kjax.runtime.reference import evaluate
-from kjax.runtime.reference_elementwise import convert, elementwise, to_odd
+from kjax.runtime.reference.elementwise import convert, elementwise, to_odd
 
 SMALL = [ml_dtypes.bfloat16, np.float16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2]
 

@@ -3,6 +3,12 @@
 import numpy as np
 
 from kjax.isa import dtypes, linalg
+from kjax.runtime.reference.rules import rule
+
+
+@rule
+def _linalg(ev, op, *operands):
+    return evaluate(op.attributes["kind"], op.attributes["flags"], op.operands[0].dtype, operands)
 
 
 def evaluate(kind, flags, dtype, operands):
