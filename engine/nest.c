@@ -38,6 +38,9 @@ static kjx_noinline void own_micro(const struct kjx_cpu *cpu, const struct kjx_n
 	case KJX_MICRO_LOAD_COPY:
 		cells[m->dst] = gather(cpu, p, w, m, lane, n);
 		break;
+	case KJX_MICRO_LOAD_INTO:
+		kjx_view_gather(cpu, v, odometer(w, v), w->cursors[m->b].at, lane, n, cells[m->dst]);
+		break;
 	case KJX_MICRO_SPLAT:
 		kjx_splat(cpu, cells[m->dst], w->cursors[m->b].at, n, v->place.log2_size);
 		break;

@@ -116,7 +116,8 @@ void kjx_decode_iota(struct kjx_decoder *d, const struct kjx_uop *u)
 	u32 def = kjx_ssa_def(&d->ssa, log2, true);
 
 	d->ssa.reg[u->dst] = (u16)def;
-	if (d->cell[u->imm] == NONE && !v->in_loops && d->shape.lanes == d->shape.strip) {
+	if (d->cell[u->imm] == NONE && !v->in_loops &&
+	    (d->shape.lanes == d->shape.strip || (d->shape.mode == KJX_NEST_MAP && same_in_every_strip(d, v)))) {
 		d->cell[u->imm] = (u16)def;	/* one such strip for each view: its bytes are counted */
 		d->ssa.def[def].last = KJX_LIVE_OUT;
 		fix_iota(d, def, v, log2);

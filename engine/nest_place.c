@@ -3,7 +3,7 @@
  * Decoding of a nest: which loads and stores of a body need no copy.
  *
  * A load of a dense view is a pointer that moves with the strips. A store to one vanishes when the micro-operation that makes its
- * value can write right there.
+ * value, be it a load that gathers or an iota, can write right there.
  *
  * What makes this delicate is a tensor that is both loaded and stored (in place; the verifier has seen that the
  * views are the same). Such a load stays a pointer only if no store hits the tensor before the pointer's last
@@ -27,6 +27,19 @@ static bool written_between(const struct kjx_decoder *d, u32 view, u32 from, u32
 	return false;
 }
 
+/* does micro-operation @at write its result lane by lane where it is told to? Else it is a pointer, or a strip filled once */
+static bool writes_lanes(const struct kjx_decoder *d, u32 at, bool post)
+{
+	const struct kjx_micro *m = &d->ssa.micro[at];
+	u32 lanes;
+
+	if (m->fn || m->c == KJX_MICRO_IOTA32 || m->c == KJX_MICRO_IOTA64)
+		return true;
+	lanes = d->views[m->b].lanes;
+	return (m->c == KJX_MICRO_LOAD || m->c == KJX_MICRO_LOAD_COPY) && !kjx_is_one_lane(d, post) &&
+	       (lanes == KJX_LANES_RUNS || lanes == KJX_LANES_STRIDED);
+}
+
 /* may the value of store @at be made right in the tensor, in the phase that begins at @first? */
 static bool in_place(const struct kjx_decoder *d, u32 first, u32 at, bool post)
 {
@@ -36,7 +49,7 @@ static bool in_place(const struct kjx_decoder *d, u32 first, u32 at, bool post)
 
 	if (!kjx_is_one_lane(d, post) && d->views[view].lanes != KJX_LANES_DENSE)
 		return false;
-	if (!value->wants_slot || value->at < first || !d->ssa.micro[value->at].fn || d->stored_at[view] != at)
+	if (!value->wants_slot || value->at < first || !writes_lanes(d, value->at, post) || d->stored_at[view] != at)
 		return false;
 	for (i = 0; i < d->insn->n_operands; i++)	/* other stores that touch it */
 		if (i != view && d->stored_at[i] != NONE && (d->clash[i] >> view & 1))
@@ -95,6 +108,10 @@ void kjx_decode_places(struct kjx_decoder *d, u32 first, bool post)
 			m->c = KJX_MICRO_LOAD_COPY;
 	for (m = s->micro + first; m != end; m++) {
 		if (!m->fn && m->c == KJX_MICRO_STORE && in_place(d, first, (u32)(m - s->micro), post)) {
+			struct kjx_micro *maker = &s->micro[s->def[m->a].at];
+
+			if (!maker->fn && maker->c <= KJX_MICRO_LOAD_COPY)
+				maker->c = KJX_MICRO_LOAD_INTO;
 			dense(d, m->a, m->b);
 			m->c = KJX_MICRO_NONE;
 		}

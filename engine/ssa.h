@@ -29,6 +29,7 @@ struct kjx_def {
 enum kjx_micro_kind {
 	KJX_MICRO_LOAD,		/* dst: the view, or a pointer into it; a: the slot to gather into */
 	KJX_MICRO_LOAD_COPY,	/* the same, never a pointer: the tensor is written to before the last use */
+	KJX_MICRO_LOAD_INTO,	/* likewise, into dst: where the lanes are to be stored */
 	KJX_MICRO_SPLAT,	/* dst, slot a: the one element of the view in every lane */
 	KJX_MICRO_IOTA32,	/* dst, slot a */
 	KJX_MICRO_IOTA64,

@@ -91,13 +91,21 @@ void kjx_odometer_carry(const struct kjx_view *v, struct kjx_odometer *o)
 #define MANY_RUNS 4u
 #define MIDDLE_BYTES 1024u
 
+/* runs of one element each, again and again, that the cpu table has a routine for */
+static bool is_spread(const struct kjx_view *v, u32 log2)
+{
+	u32 d = v->n_dims - 1u;
+
+	return !v->stride[d] && (log2 == 2 || log2 == 3) && v->dim[d] << log2 <= KJX_RUN_BYTES;
+}
+
 /* the number of whole short runs, one after the other along the next dim, in the lanes [lane, lane + n); 0: too few */
-static u64 short_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane, u64 n)
+static u64 short_runs(const struct kjx_view *v, struct kjx_odometer *o, u64 lane, u64 n, u32 log2)
 {
 	u32 d = v->n_dims - 1u;
 	u64 rows;
 
-	if (v->lanes != KJX_LANES_RUNS || (v->dim[d] > SHORT_RUN && v->stride[d - 1]))
+	if (v->lanes != KJX_LANES_RUNS || (v->dim[d] > SHORT_RUN && v->stride[d - 1] && !is_spread(v, log2)))
 		return 0;
 	if (o->lane != lane)
 		kjx_odometer_seek(v, o, lane);
@@ -125,7 +133,7 @@ static u64 columns(const struct kjx_view *v, struct kjx_odometer *o, u64 lane, u
 	u32 d = v->n_dims - 1u;
 	u64 beside;
 
-	if (v->lanes != KJX_LANES_RUNS || v->stride[d - 1] != 1ll << log2 || v->dim[d] < MANY_RUNS)
+	if (v->lanes != KJX_LANES_RUNS || v->stride[d - 1] != 1ll << log2 || !v->stride[d] || v->dim[d] < MANY_RUNS)
 		return 0;
 	if (o->lane != lane)
 		kjx_odometer_seek(v, o, lane);
@@ -175,7 +183,7 @@ void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct
 	u8 *dst = to;
 
 	while (n) {
-		u64 small = small_runs(v, o, lane, n, log2), rows = small ? small : short_runs(v, o, lane, n);
+		u64 small = small_runs(v, o, lane, n, log2), rows = small ? small : short_runs(v, o, lane, n, log2);
 		u64 turned = rows ? 0 : columns(v, o, lane, n, log2), m = (rows | turned) * v->dim[d], k;
 		s64 offset, stride;
 
@@ -183,7 +191,7 @@ void kjx_view_gather(const struct kjx_cpu *cpu, const struct kjx_view *v, struct
 			cpu->turn(dst, (s64)(v->dim[d] << log2), cursor + o->run, v->stride[d], turned, v->dim[d], log2);
 		} else if (small) {
 			cpu->runs(dst, (s64)(v->dim[d] << log2), cursor + o->run, v->stride[d - 1], v->dim[d] << log2, rows);
-		} else if (rows && !v->stride[d] && (log2 == 2 || log2 == 3)) {
+		} else if (rows && is_spread(v, log2)) {
 			cpu->spread(dst, v->dim[d] << log2, cursor + o->run, v->stride[d - 1], rows, log2);
 		} else if (rows && !v->stride[d - 1]) {
 			repeat(cpu, dst, cursor + o->run, v->stride[d], v->dim[d], m, log2);
@@ -211,7 +219,7 @@ void kjx_view_scatter(const struct kjx_cpu *cpu, const struct kjx_view *v, struc
 	const u8 *src = from;
 
 	while (n) {
-		u64 small = small_runs(v, o, lane, n, log2), rows = small ? small : short_runs(v, o, lane, n);
+		u64 small = small_runs(v, o, lane, n, log2), rows = small ? small : short_runs(v, o, lane, n, log2);
 		u64 turned = rows ? 0 : columns(v, o, lane, n, log2), m = (rows | turned) * v->dim[d], k;
 		s64 offset, stride;
 
