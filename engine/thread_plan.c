@@ -67,32 +67,43 @@ static struct kjx_place view_place(const struct kjx_view *v, u64 lane)
 	return place;
 }
 
-/* few lanes: an operation for each, that finds its operands wherever they are */
-static void lanes_apart(struct kjx_threader *t, const struct kjx_nest_plan *p, const struct kjx_micro *m)
+/* a lane of few: an operation that finds its operands wherever they are */
+static void lane_apart(struct kjx_threader *t, const struct kjx_nest_plan *p, const struct kjx_micro *m, u64 lane)
 {
 	const u16 cell[KJX_CELLS] = { m->dst, m->a, m->b, m->c };
 	const struct kjx_view *v = m->fn ? NULL : &p->views[m->b];
 	struct kjx_micro copy;
 	struct kjx_place *places;
-	u64 lane;
 	u32 i;
 
-	if (!m->fn && m->c == KJX_MICRO_LOAD)		/* read where it is */
+	if (m->fn) {
+		places = kjx_emit_cell(t, m->cell, m->fn);
+		for (i = 0; i < KJX_CELLS; i++)
+			places[i] = lane_place(p, cell[i], lane);
 		return;
-	if (!m->fn)
-		kjx_copy_micro(t->b->cpu, &copy, v->place.log2_size);
-	for (lane = 0; lane < p->lanes; lane++) {
-		if (m->fn) {
-			places = kjx_emit_cell(t, m->cell, m->fn);
-			for (i = 0; i < KJX_CELLS; i++)
-				places[i] = lane_place(p, cell[i], lane);
-			continue;
-		}
-		places = kjx_emit_cell(t, copy.cell, copy.fn);
-		places[0] = m->c == KJX_MICRO_STORE ? view_place(v, lane) : lane_place(p, m->dst, lane);
-		places[1] = m->c == KJX_MICRO_STORE ? lane_place(p, m->a, lane) : view_place(v, lane);
-		places[2] = places[3] = places[1];
 	}
+	if (m->c == KJX_MICRO_LOAD)		/* read where it is */
+		return;
+	kjx_copy_micro(t->b->cpu, &copy, v->place.log2_size);
+	places = kjx_emit_cell(t, copy.cell, copy.fn);
+	places[0] = m->c == KJX_MICRO_STORE ? view_place(v, lane) : lane_place(p, m->dst, lane);
+	places[1] = m->c == KJX_MICRO_STORE ? lane_place(p, m->a, lane) : view_place(v, lane);
+	places[2] = places[3] = places[1];
+}
+
+/* One lane after the other, so that operations on what was just made follow each other: views that are written to are the same
+ * element in each lane, or share none with what is read. */
+static void lanes_apart(struct kjx_threader *t, const struct kjx_nest_plan *p)
+{
+	const struct kjx_micro *m, *end = p->map.micro + p->map.n_micro;
+	const u32 first = t->n_ops;
+	u64 lane;
+
+	for (lane = 0; lane < p->lanes; lane++)
+		for (m = p->map.micro; m != end; m++)
+			lane_apart(t, p, m, lane);
+	if (t->n_ops > first)
+		kjx_thread_carry(t, first);
 }
 
 /* a load or store that moves each lane */
@@ -144,21 +155,16 @@ static void strip(struct kjx_threader *t, const struct kjx_nest_plan *p, const s
 
 static void nest(struct kjx_threader *t, const struct kjx_nest_plan *p)
 {
-	const struct kjx_micro *m = p->map.micro, *end = m + p->map.n_micro;
-	const bool apart = p->lanes <= KJX_LANES_APART;
-	const u32 first = t->n_ops;
 	u32 i;
 
-	for (i = 0; i < p->n_splats && !apart; i++)
-		move_lanes(t, p, p->splats[i].cell, p->splats[i].view, false);
-	for (; m != end; m++) {
-		if (apart)
-			lanes_apart(t, p, m);
-		else
-			strip(t, p, m);
+	if (p->lanes <= KJX_LANES_APART) {
+		lanes_apart(t, p);
+	} else {
+		for (i = 0; i < p->n_splats; i++)
+			move_lanes(t, p, p->splats[i].cell, p->splats[i].view, false);
+		for (i = 0; i < p->map.n_micro; i++)
+			strip(t, p, &p->map.micro[i]);
 	}
-	if (apart && t->n_ops > first)
-		kjx_thread_carry(t, first);
 	t->piece += p->cost + 1;
 }
 

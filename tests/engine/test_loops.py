@@ -169,3 +169,31 @@ def test_a_counter_that_wraps():
     lane = Program(image).lane([np.int32(0), np.int32(2**31 - 1), np.int32(2**30 + 1), np.float32(0), np.float32(1)], fuel=10_000)
     with pytest.raises(Failed, match="out_of_fuel"):  # 0, 2^30 + 1, 2^31 + 2 - 2^32, ... never reaches the limit
         lane.finish()
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4, 5])
+def test_few_lanes_of_several_sizes(lanes, cpu):
+    """y = y > z ? y * 0.5 + z : z, with z = f64 of k, k = k + the counter: lane after lane, slots of several sizes."""
+    b = Builder()
+    limit, y0, k0 = b.input("i32", ()), b.input("f64", (lanes,)), b.input("i32", (lanes,))
+    y, k = b.output("f64", (lanes,)), b.output("i32", (lanes,))
+    for to, source, dtype in ((y, y0, "f64"), (k, k0, "i32")):
+        b.emit(p.Nest((lanes,), (p.Operand(source, 0, (1,)), p.Operand(to, 0, (1,))), (load(0, 0, dtype), store(1, 0, dtype)), n_regs=1,
+                      strip=64))
+    half = b.constant(np.array([0.5]))
+    with Counter(b, limit) as counter:
+        views = [(y, 1), (k, 1), (counter, 0), (half, 0)]
+        uops = (load(0, 0, "f64"), load(1, 1, "i32"), load(2, 2, "i32"), p.Uop("add", "i32", 1, 1, 2), p.Uop("to_f64", "i32", 3, 1),
+                p.Uop("gt", "f64", 4, 0, 3), load(5, 3, "f64"), p.Uop("mul", "f64", 0, 0, 5), p.Uop("add", "f64", 0, 0, 3),
+                p.Uop("select", "f64", 0, 4, 0, 3), store(0, 0, "f64"), store(1, 1, "i32"))
+        b.emit(p.Nest((lanes,), tuple(p.Operand(t, 0, (s,)) for t, s in views), uops, n_regs=6, strip=64))
+    rng = np.random.default_rng(lanes)
+    ys, ks = rng.standard_normal(lanes) * 50, rng.integers(-20, 5, lanes).astype(np.int32)
+    want, kk = ys.copy(), ks.copy()
+    for i in range(9):
+        kk = kk + np.int32(i)
+        want = np.where(want > kk, want * 0.5 + kk, kk)
+    got = Program(b.image, cpu).run(np.int32(9), ys, ks)
+    np.testing.assert_array_equal(got[0], want)
+    np.testing.assert_array_equal(got[1], kk)

@@ -15,6 +15,7 @@ from kjax.compiler.body import Body, Register, RegisterPressure, finish, outer_s
 from kjax.compiler.fuse import VIEWS, Cluster, free_values, is_elementwise, partition
 from kjax.compiler.nest import Operands, map_nest, reduce_nest
 from kjax.compiler.neutral import neutral
+from kjax.compiler.schedule import scheduled
 from kjax.compiler.views import Buffer, View, apart, dense
 from kjax.errors import UnsupportedOpError
 from kjax.isa import dtypes, limits
@@ -387,6 +388,7 @@ class RegionLowering:
         return registers, get
 
     def map_instruction(self, members):
+        members = scheduled(members)
         views = self.external(members)
         body, operands = Body(), Operands()
         registers, _ = self.compute(body, operands, members, views)
