@@ -33,6 +33,15 @@ class Rewriter:
         region.results = [self.get(v) for v in region.results]
 
 
+def substitute(region, new):
+    """Use the values of the dict ``new`` instead of its keys in ``region`` and the regions in it."""
+    for op in region.ops:
+        op.operands = [new.get(v, v) for v in op.operands]
+        for inner in op.regions:
+            substitute(inner, new)
+    region.results = [new.get(v, v) for v in region.results]
+
+
 def rewrite(graph, rule):
     """Apply ``rule`` (see Rewriter) everywhere in ``graph``, in place."""
     Rewriter(rule).region(graph)

@@ -15,22 +15,15 @@ from math import prod
 import numpy as np
 
 from kjax.compiler.fuse import VIEWS, free_values, is_elementwise
+from kjax.compiler.passes import taken
 from kjax.compiler.passes.algebra import constant_of
 from kjax.ir.graph import Region, Type
-from kjax.ir.rewrite import rewrite
+from kjax.ir.rewrite import rewrite, substitute
 
 PURE = VIEWS | {"dot_general", "convolution", "reduce", "reduce_window", "gather", "dynamic_slice", "pad", "concatenate", "sort"}
 FEW_ROWS = 16  # rows of an iteration's product: more make a matrix product of their own
 ROWS_WORTH = 2048  # multiplications of an iteration that pay for taking a row of the result
 MOST_BYTES = 1 << 24  # of all products together
-
-
-def _substitute(region, new):
-    for op in region.ops:
-        op.operands = [new.get(v, v) for v in op.operands]
-        for inner in op.regions:
-            _substitute(inner, new)
-    region.results = [new.get(v, v) for v in region.results]
 
 
 def _without_constant_state(outer, op):
@@ -43,7 +36,7 @@ def _without_constant_state(outer, op):
     for region in (condition, body):
         now = {a: v for a, v in zip(region.arguments, op.operands)}
         now.update({region.arguments[k]: region.arguments[j] for k, j in twins.items()})
-        _substitute(region, {a: now[a] for k, a in enumerate(region.arguments) if k not in kept})
+        substitute(region, {a: now[a] for k, a in enumerate(region.arguments) if k not in kept})
         region.arguments = [region.arguments[k] for k in kept]
     body.results = [body.results[k] for k in kept]
     results = outer.add("while", [op.operands[k] for k in kept], [op.results[k].type for k in kept], source=op.source,
@@ -178,7 +171,7 @@ def _products_at_once(outer, op):
                       sizes=(1, *shape))
         replaced[inner.result] = new.add("reshape", [row], inner.result.type, source=inner.source)
     body.ops = new.ops
-    _substitute(body, replaced)
+    substitute(body, replaced)
 
 
 def _rule(outer, op):
@@ -188,6 +181,7 @@ def _rule(outer, op):
     loop = op if results is None else outer.ops.pop()
     _move_out(outer, loop.regions)
     _products_at_once(outer, loop)
+    taken.lift(outer, loop)
     if results is not None:
         outer.ops.append(loop)
     return results
