@@ -10,6 +10,8 @@
 #define TINY_ROW	16u	/* rows of no more points than this are not worth a strip of their own */
 #define MANY_ROWS	8u
 #define LONG_ROW	256u	/* a map goes row by row where that makes an operand a single value */
+#define SIMPLE_ROW	64u	/* likewise, of a few cheap operations on floats, which are tiles wherever there are any */
+#define SIMPLE_WEIGHT	8u
 
 static u64 points(const u64 *dims, u32 from, u32 to)
 {
@@ -31,12 +33,31 @@ static u32 put(struct kjx_shape *shape, u32 at, const u64 *dims, u32 from, u32 t
 	return n;
 }
 
-/* how many dims of a map are loops */
-static u32 map_loops(const struct kjx_nest *insn)
+/* a map of few sums, products and quotients of floats of one type */
+static bool is_simple(const struct kjx_image *image, const struct kjx_nest *insn, u32 weight)
 {
-	u32 last = insn->rank - 1u, i, k;
+	const struct kjx_uop *u = image->uops + insn->body, *end = u + insn->n_map;
+	const u32 dtype = kjx_uop_dtype(u);
 
-	for (i = 0; last && kjx_nest_dims(insn)[last] >= LONG_ROW && i < insn->n_operands; i++) {
+	if (weight > SIMPLE_WEIGHT || (dtype != KJX_DTYPE_F32 && dtype != KJX_DTYPE_F64))
+		return false;
+	for (; u != end; u++) {
+		const u32 op = kjx_uop_op(u);
+
+		if (kjx_uop_dtype(u) != dtype || (op != KJX_OP_LOAD && op != KJX_OP_STORE && op != KJX_OP_ADD && op != KJX_OP_SUB &&
+						  op != KJX_OP_MUL && op != KJX_OP_DIV))
+			return false;
+	}
+	return true;
+}
+
+/* how many dims of a map are loops */
+static u32 map_loops(const struct kjx_image *image, const struct kjx_nest *insn, u32 weight)
+{
+	const u32 last = insn->rank - 1u, least = is_simple(image, insn, weight) ? SIMPLE_ROW : LONG_ROW;
+	u32 i, k;
+
+	for (i = 0; last && kjx_nest_dims(insn)[last] >= least && i < insn->n_operands; i++) {
 		const s64 *strides = kjx_strides(kjx_nest_operand(insn, i));
 
 		for (k = 0; !strides[last] && k < last; k++)
@@ -64,7 +85,7 @@ void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, 
 
 	if (!insn->n_acc) {
 		shape->mode = KJX_NEST_MAP;
-		loops = map_loops(insn);
+		loops = map_loops(image, insn, shape->w_map);
 		at = shape->n_kept = (u8)put(shape, 0, dims, 0, loops);
 		shape->rows = points(dims, 0, loops);
 		shape->n_lane = (u8)put(shape, at, dims, loops, insn->rank);

@@ -128,6 +128,12 @@ struct kjx_tile_pair {
 	kjx_tile_fn *first, *second, *fn;
 };
 
+/* @fn does all that a list of @steps does on a part of a tile, from the first one to the end. The last list has no fn */
+#define KJX_TILE_LIST 6u
+struct kjx_tile_list {
+	kjx_tile_fn *steps[KJX_TILE_LIST], *fn;
+};
+
 /** struct kjx_tiles - of a cpu table
  * @bytes:	of a tile
  * @run:	a strip routine: a is the first step, b the cells
@@ -146,6 +152,7 @@ struct kjx_tiles {
 	const struct kjx_tile_fold *folds;
 	kjx_tile_fn *const (*moves)[2][KJX_TILE_MOVES];
 	const struct kjx_tile_pair *pairs;
+	const struct kjx_tile_list *lists;
 };
 
 #endif

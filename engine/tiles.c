@@ -404,6 +404,26 @@ static void join(struct kjx_tiler *t, u32 first, u32 end)
 	}
 }
 
+/* Steps from @first on, on a part of a tile: one function for all of them, if there is one. */
+static void join_list(struct kjx_tiler *t, u32 first)
+{
+	struct kjx_tile_step *steps = &t->steps[first + t->most];
+	const u32 n = t->n_steps - first;
+	const struct kjx_tile_list *list;
+	u32 i;
+
+	if (n > KJX_TILE_LIST)
+		return;
+	for (list = t->ssa->cpu->tiles->lists; list->fn; list++) {
+		for (i = 0; i < n && steps[i].fn == list->steps[i]; i++)
+			;
+		if (i == n) {
+			steps->fn = list->fn;
+			return;
+		}
+	}
+}
+
 /* the last step, on from which is the first of the next tile: what was to be the last one itself where it can */
 static void finish(struct run *r, u32 first)
 {
@@ -423,6 +443,7 @@ static void finish(struct run *r, u32 first)
 	join(t, first, t->n_steps);
 	move(r, KJX_TILE_END, 0);
 	t->steps[t->n_steps - 1].other = t->n_steps - 1 - first;
+	join_list(t, first);
 }
 
 /* the steps of a run, as one micro-operation in place of its first */

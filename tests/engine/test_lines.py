@@ -1,4 +1,4 @@
-"""Rows that do not begin where a cache line does, and rows that many others read: read in other pieces, with the same bits."""
+"""Rows that do not begin where a cache line does, rows that many others read, short rows: read in other pieces, with the same bits."""
 
 import numpy as np
 import pytest
@@ -52,3 +52,33 @@ def test_what_all_rows_read(rows, dtype, cpu):
             else:
                 b.emit(p.Nest(x.shape, operands, (*body, store(4, 1, dtype)), n_regs=5, strip=1024))
             same_bits(run(b, cpu, x, m, g, c)[0], fold_of("add", want, 1024) if folded else want)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("op", ["div", "mul", "normalize"])
+def test_short_rows(op, dtype, cpu):
+    """Rows from half a tile on, each with values of its own, numbers that are rare for a division among them."""
+    rng = np.random.default_rng(4)
+    for lanes in (63, 64, 65, 72, 96, 100, 127, 128, 129, 200, 255, 256):
+        x, g, c = (rng.normal(size=s).astype(DTYPES[dtype]) for s in ((37, lanes), (lanes,), (lanes,)))
+        m, r = rng.normal(size=(2, 37)).astype(DTYPES[dtype])
+        x[4:12, ::5] = rng.choice((*SPECIAL, 1e-25, 1e30), x[4:12, ::5].shape)
+        x[12:14] = 0
+        x[14:16, lanes // 3:] = -0.0
+        m[20:32] = (1, 2, -0.5, np.inf, np.nan, 0.0, -0.0, 1e-40, 2.0**30, 2.0**-31, -3, 7)
+        b = Builder()
+        operands = (p.Operand(b.input(dtype, x.shape), 0, (lanes, 1)), p.Operand(b.input(dtype, m.shape), 0, (1, 0)),
+                    p.Operand(b.input(dtype, m.shape), 0, (1, 0)), p.Operand(b.input(dtype, g.shape), 0, (0, 1)),
+                    p.Operand(b.input(dtype, c.shape), 0, (0, 1)), p.Operand(b.output(dtype, x.shape), 0, (lanes, 1)))
+        body = [load(k, k, dtype) for k in range(5)]
+        with np.errstate(all="ignore"):
+            if op == "normalize":
+                want = (x - m[:, None]) * r[:, None] * g + c
+                body += [p.Uop("sub", dtype, 0, 0, 1), p.Uop("mul", dtype, 0, 0, 2), p.Uop("mul", dtype, 0, 0, 3),
+                         p.Uop("add", dtype, 0, 0, 4)]
+            else:
+                want = x / m[:, None] if op == "div" else x * m[:, None] * g
+                body += [p.Uop(op, dtype, 0, 0, 1)] + ([p.Uop("mul", dtype, 0, 0, 3)] if op == "mul" else [])
+        b.emit(p.Nest(x.shape, operands, (*body, store(5, 0, dtype)), n_regs=5, strip=1024))
+        same_bits(run(b, cpu, x, m, r, g, c)[0], want)
