@@ -62,6 +62,8 @@ enum kjx_tile_kind {
 	KJX_TILE_NUMBER,	/* A = M as numbers */
 	KJX_TILE_LOGIC,		/* M = M and a kept mask; form A_KEPT */
 	KJX_TILE_MASK,		/* M = f(M) */
+	KJX_TILE_WIDEN,		/* A = f(strip of bytes); form A_MEMORY */
+	KJX_TILE_NARROW,	/* strip of bytes = f(A); form A_MEMORY; A stays */
 	KJX_TILE_BY_ONE,	/* A = A and an element that stays where it is, the second operand; form A_ONE */
 	KJX_TILE_BY_TWO,	/* likewise two, the second and third ones */
 };

@@ -9,7 +9,7 @@
  * into its strip. What is not a slot (a view that is stored to), or is read by other micro-operations, always goes into its strip.
  *
  * Likewise M and masks. A mask that waits has a kept mask, that of its slot: slots are different for all that live. A slot may hold
- * bytes of a mask, and numbers later. Numbers are wider: those of a tile would run over bytes of later tiles, if a run read these bytes
+ * bytes, and numbers later. Numbers are wider: those of a tile would run over bytes of later tiles, if a run read these bytes
  * and wrote the numbers. So such a run ends before (overruns()). The other way round the bytes hit what has been read.
  */
 #include "nest.h"
@@ -52,7 +52,8 @@ static void find_rows(struct kjx_tiler *t, u32 first, u32 n)
 	for (; m != end; m++) {
 		for (row = 0; m->fn && rows[row].strip && rows[row].strip != m->fn; row++)
 			;
-		if (!m->fn || !rows[row].strip || (rows[row].kind >= KJX_TILE_BY_ONE && !stays_one(t, m->b)) ||
+		if (!m->fn || !rows[row].strip || (rows[row].kind == KJX_TILE_WIDEN && def_of(t, m->a)->one) ||
+		    (rows[row].kind >= KJX_TILE_BY_ONE && !stays_one(t, m->b)) ||
 		    (rows[row].kind == KJX_TILE_BY_TWO && !stays_one(t, m->c)))
 			continue;
 		def_of(t, m->dst)->row = (u8)(row + 1);
@@ -288,6 +289,13 @@ static void operate(struct run *r, const struct kjx_tile_row *row, const struct 
 	case KJX_TILE_MASK:
 		bring_mask(r, m->a);
 		break;
+	case KJX_TILE_WIDEN:
+		apply(r, row, KJX_TILE_A_MEMORY, m->a, 0);
+		return;
+	case KJX_TILE_NARROW:
+		bring(r, m->a);
+		apply(r, row, KJX_TILE_A_MEMORY, m->dst, 0);
+		return;
 	case KJX_TILE_BY_ONE:
 	case KJX_TILE_BY_TWO:
 		bring(r, m->a);
@@ -308,6 +316,8 @@ static bool leaves_a(const struct run *r, u32 at, u32 def)
 	const struct kjx_tile_row *row = row_of(r->t, at);
 	const struct kjx_micro *m = &r->t->ssa->micro[at];
 
+	if (row->kind == KJX_TILE_NARROW)
+		return m->a == def;
 	if (!makes_mask(row))
 		return false;
 	if (row->kind == KJX_TILE_LOGIC || row->kind == KJX_TILE_MASK || m->a == def || m->b == def)
@@ -473,7 +483,7 @@ static void build(struct run *r)
 				r->kept[i] = NONE;
 		if (makes_mask(row))
 			keep_mask(r, at);
-		else
+		else if (row->kind != KJX_TILE_NARROW)	/* it is where it belongs */
 			keep(r, at);
 	}
 	finish(r, head + 1);
@@ -488,24 +498,28 @@ static void build(struct run *r)
 	m->b = t->self;
 }
 
-/* would the result of operation @at, numbers in a slot, run over bytes of a mask that a run from @first on reads? */
+/* is @def a mask that one of the operations [@first, @end) makes? Then nobody finds it in its slot but later runs. */
+static bool is_own_mask(const struct kjx_tiler *t, u32 first, u32 end, u32 def)
+{
+	for (; first < end; first++)
+		if (t->ssa->micro[first].dst == def)
+			return makes_mask(row_of(t, first));
+	return false;
+}
+
+/* would the result of operation @at, numbers in a slot, run over bytes that a run from @first on reads, or they over it? */
 static bool overruns(const struct kjx_tiler *t, u32 first, u32 at)
 {
 	const struct kjx_micro *m = t->ssa->micro;
 	const struct kjx_def *result = def_of(t, m[at].dst);
-	u32 i, k, made;
+	u32 i, k;
 
 	for (i = first; result->log2_size && result->slot != KJX_NO_SLOT && i < at; i++) {
-		const u16 from[3] = { m[i].a, m[i].b, m[i].c };
+		const u16 defs[4] = { m[i].a, m[i].b, m[i].c, m[i].dst };
 
-		for (k = 0; k < 3; k++) {
-			const struct kjx_def *mask = def_of(t, from[k]);
-
-			for (made = first; made < i && m[made].dst != from[k]; made++)
-				;
-			if (made == i && !mask->log2_size && mask->slot == result->slot)
+		for (k = 0; k < 4; k++)
+			if (!def_of(t, defs[k])->log2_size && def_of(t, defs[k])->slot == result->slot && !is_own_mask(t, first, at, defs[k]))
 				return true;
-		}
 	}
 	return false;
 }

@@ -13,7 +13,9 @@ from engine import Program
 from kjax.bytecode import program as p
 
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
-NUMPY = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "u32": np.uint32, "i64": np.int64, "i1": np.bool_}
+NUMPY = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "u32": np.uint32, "i64": np.int64, "i1": np.bool_, "i8": np.int8,
+         "u8": np.uint8}
+TYPES = (("f32", "i32", "u32"), ("f32", "i32"), ("f64", "i64"), ("f32", "i32", "i8", "u8"), ("f32", "i8"))
 INTEGERS = (0, 1, -1, 2, 7, 31, 32, 33, -31, 2**31 - 1, -(2**31), -(2**31) + 1, 255, 65536)
 FLOAT_BINARY = ("add", "sub", "mul", "div", "max", "min", "rem")
 FLOAT_UNARY = ("neg", "abs", "sqrt", "sign", "floor", "ceil", "round_even", "exp")
@@ -92,7 +94,7 @@ def operation(r, held, dst, types):
 def test_maps(seed):
     """Numbers and masks from strips, single elements, rows, columns; what is stored; in place; in a loop and outside."""
     r, rng = random.Random(seed), np.random.default_rng(seed)
-    cpu, lanes, types = r.choice(CPUS), r.choice(LANES), r.choice([("f32", "i32", "u32"), ("f32", "i32"), ("f64", "i64")])
+    cpu, lanes, types = r.choice(CPUS), r.choice(LANES), r.choice(TYPES)
     rows = r.choice([1, 1, 2, 5])
     dims = (rows, lanes) if rows > 1 else (lanes,)
     full = (lanes, 1)[-len(dims):]
