@@ -92,7 +92,7 @@ def free_values(op):
 
 
 def strips_along_kept(shape, dims):
-    """Whether a reduction of ``shape`` over ``dims`` should run its strips along kept dims (see lower_nest)."""
+    """Whether a reduction of ``shape`` over ``dims`` should run its strips along kept dims (see nest.reduce_nest)."""
     kept = [d for d in range(len(shape)) if d not in dims and shape[d] != 1]
     if not kept:
         return False

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kjax.compiler import control, data, linalg, products
-from kjax.compiler.body import Body, Register, RegisterPressure, finish, outer_scalars
+from kjax.compiler import clusters, control, data, linalg, products
+from kjax.compiler.body import Body, finish
 from kjax.compiler.fuse import VIEWS, Cluster, free_values, is_elementwise, partition
-from kjax.compiler.nest import Operands, map_nest, reduce_nest
-from kjax.compiler.neutral import neutral
-from kjax.compiler.schedule import scheduled
-from kjax.compiler.views import Buffer, View, apart, dense
+from kjax.compiler.nest import Operands, map_nest
+from kjax.compiler.views import Buffer, View, dense
 from kjax.errors import UnsupportedOpError
-from kjax.isa import dtypes, limits
+from kjax.isa import dtypes
 
 
 class Lowering:
@@ -271,7 +269,7 @@ class RegionLowering:
         for node in self.nodes:
             self.current, self.later = node, frozenset()
             if isinstance(node, Cluster):
-                self.cluster(node)
+                clusters.lower(self, node)
             else:
                 self.operation(node.ops[0])
             node.emitted = True
@@ -329,174 +327,10 @@ class RegionLowering:
             reshaped = self.materialize(x, dense_only=True).reshape(op.result.shape)
         return reshaped
 
-    # -- nests ----------------------------------------------------------------------------------------------
+    # -- values in nests ------------------------------------------------------------------------------------
     def needed(self, value, inside):
         """Whether ``value`` must be in memory: somebody outside the ops ``inside`` uses it."""
         return any(user is _RESULT or user not in inside for user in self.users.get(value, ()))
-
-    def cluster(self, node):
-        if node.reduces:
-            try:
-                return self.emit_reduce(node)
-            except RegisterPressure:
-                return self.emit_apart(node)
-        return self.emit_maps(node.maps)
-
-    def emit_apart(self, node):
-        """A cluster that one nest cannot hold: its parts one after the other, the reductions each alone."""
-        self.emit_maps(node.maps, {*node.reduces, *node.posts})
-        for k, op in enumerate(node.reduces):
-            self.later = {*node.reduces[k + 1:], *node.posts}
-            self.emit_reduce(Cluster([op], node.first, node.last, node.number, shape=node.shape, kept=node.kept, reduces=[op]))
-        self.emit_maps(node.posts)
-
-    def emit_maps(self, members, later=frozenset()):
-        """One nest for elementwise ``members`` of one shape, or several when one cannot hold them. ``later``: operations
-        of the node that come after them."""
-        if not members:
-            return
-        self.later = later
-        try:
-            instruction, places = self.map_instruction(members)
-        except RegisterPressure:
-            if len(members) == 1:
-                raise
-            half = len(members) // 2
-            self.emit_maps(members[:half], {*later, *members[half:]})
-            self.emit_maps(members[half:], later)
-            return
-        self.program.emit(instruction)
-        for value, place in places:
-            self.bind(value, place)
-
-    def external(self, members):
-        """Views of the values that ``members`` read but do not produce, by value."""
-        inside = {op.result for op in members}
-        return {v: self.view(v) for op in members for v in op.operands if v not in inside}
-
-    def compute(self, body, operands, members, views):
-        """Emit ``members`` into ``body``; returns the registers by value."""
-        registers = {}
-
-        def get(value):
-            if value not in registers:
-                registers[value] = self.load(body, operands, views[value])
-            return registers[value]
-
-        for op in members:
-            registers[op.result] = body.elementwise(op.name, [get(v) for v in op.operands], op.result.dtype, op.source)
-        return registers, get
-
-    def map_instruction(self, members):
-        members = scheduled(members)
-        views = self.external(members)
-        body, operands = Body(), Operands()
-        registers, _ = self.compute(body, operands, members, views)
-        inside = set(members)
-        places = []
-        for op in members:
-            if self.needed(op.result, inside):
-                places.append((op.result, self.destination(op.result, views.values(), over=views.values())))
-        for k, (value, place) in enumerate(places):  # two results never share memory
-            if not all(apart(place, other) for _, other in places[:k]):
-                places[k] = (value, self.fresh(value.type))
-        for value, place in places:
-            body.store(operands.add(place), registers[value])
-        uops, n = finish(body)
-        return map_nest(members[0].result.shape, operands, uops, n, self.program.source(members[-1])), places
-
-    def emit_reduce(self, node):
-        shape, kept = node.shape, node.kept
-
-        def stretched(view):  # a view of the kept dims as one of all dims
-            strides = [0] * len(shape)
-            for k, d in enumerate(kept):
-                strides[d] = view.strides[k]
-            return View(view.buffer, view.dtype, shape, tuple(strides), view.offset)
-
-        operands = Operands()
-        inside = set(node.ops)
-        views = self.external(node.maps)
-        for op in node.reduces:
-            for value in op.operands[:len(op.operands) // 2]:
-                if value not in {m.result for m in node.maps}:
-                    views[value] = self.view(value)
-        first = Body()
-        registers, get = self.compute(first, operands, node.maps, views)
-        inputs = [v for op in node.reduces for v in op.operands[:len(op.operands) // 2]]
-        n = len(inputs)
-        values = [get(v) for v in inputs]
-        # a combine body cannot load: what it uses from outside travels as accumulators that never change
-        extras = list(dict.fromkeys(v for op in node.reduces for v in outer_scalars(op.regions[0])))
-        values += [self.outer(first, operands, shape)(v) for v in extras]
-        kinds = [v.dtype for v in inputs + extras]
-        n = len(kinds)
-        if n > limits.MAX_ACCUMULATORS:
-            raise RegisterPressure()
-        for k, register in enumerate(values):
-            if any(register is other for other in values[:k]):
-                values[k] = first.duplicate(register)
-        places = []
-        for op in node.maps:
-            if self.needed(op.result, inside):
-                place = self.destination(op.result, list(views.values()))
-                if any(place.buffer.owner is other.buffer.owner for _, other in places):
-                    place = self.fresh(op.result.type)
-                places.append((op.result, place))
-                first.store(operands.add(place), registers[op.result])
-        # map
-        map_uops, top = finish(first, results=values, reserved=n)
-        # combine
-        second = Body()
-        accumulators, incoming = [Register(d) for d in kinds], [Register(d) for d in kinds]
-        unchanged = dict(zip(extras, accumulators[len(inputs):]))
-        results, at = [], 0
-        for op in node.reduces:
-            k = len(op.operands) // 2
-            args = accumulators[at:at + k] + incoming[at:at + k]
-            results += second.region(op.regions[0], args, unchanged.__getitem__)
-            at += k
-        results += unchanged.values()
-        combine_uops, top2 = finish(second, inputs=accumulators + incoming, results=results)
-        # post
-        third = Body()
-        accumulators = [Register(d) for d in kinds]
-        outer = self.outer(third, operands, shape)
-        final, at = {}, 0
-        for op in node.reduces:
-            k = len(op.operands) // 2
-            inits = op.operands[k:]
-            combined = accumulators[at:at + k]
-            if not neutral(op):
-                combined = third.region(op.regions[0], [outer(v) for v in inits] + combined, outer)
-            final.update(zip(op.results, combined))
-            at += k
-        loads = {}
-
-        def reg(value):
-            if value in final:
-                return final[value]
-            if value not in loads:
-                loads[value] = stretched(self.view(value))
-            return self.load(third, operands, loads[value])
-
-        for op in node.posts:
-            final[op.result] = third.elementwise(op.name, [reg(v) for v in op.operands], op.result.dtype, op.source)
-        read = list(views.values()) + list(loads.values()) + [view for view in operands.views]
-        post_places = []
-        for value in [r for op in node.reduces for r in op.results] + [op.result for op in node.posts]:
-            if self.needed(value, inside):
-                place = self.destination(value, read)
-                busy = [v.buffer.owner for v in read if v.buffer is not None] + [q.buffer.owner for _, q in post_places]
-                if place.buffer.owner in busy:
-                    place = self.fresh(value.type)
-                post_places.append((value, place))
-                third.store(operands.add(stretched(place)), final[value])
-        post_uops, top3 = finish(third, inputs=accumulators)
-        self.program.emit(reduce_nest(shape, kept, operands, (map_uops, combine_uops, post_uops), max(top, top2, top3),
-                                      n, self.program.source(node.reduces[-1])))
-        for value, place in places + post_places:
-            self.bind(value, place)
 
     def outer(self, body, operands, shape):
         """How a scalar region inside a nest over ``shape`` reads a value from outside: loaded as a splat."""
