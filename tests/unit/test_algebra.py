@@ -1,5 +1,7 @@
 """Algebra on the graph: what is removed, and that no bit changes for any value."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,6 +52,41 @@ def test_integers():
     x = np.array([0, 1, -1, 2**31 - 1, -2**31], np.int32)
     program = kjax.compile(lambda x: (x * 1 + 0) - (-x), x)
     np.testing.assert_array_equal(program(x), x + x)
+
+
+INTEGERS = np.array([0, 1, -1, 5, -5, 7, -7, 14, -14, 2**31 - 1, -2**31], np.int32)
+#: function, what is left of its operations on integers and truths
+INTEGER_RULES = {
+    "floor division": (lambda x: x // 7, ["and", "div", "lt", "mul", "ne", "select", "sub", "sub"]),
+    "floor division by a negative number": (lambda x: x // -7, ["and", "div", "ge", "mul", "ne", "select", "sub", "sub"]),
+    "modulo": (lambda x: x % 7, ["add", "lt", "rem", "select"]),
+    "modulo of a negative number": (lambda x: x % -7, ["add", "and", "ge", "ne", "rem", "select"]),
+    "constants compared": (lambda x: jnp.where(jnp.full(x.shape, 3) > 2, x, x * 5), []),
+    "converted constant": (lambda x: x * jnp.full(x.shape, -300).astype(jnp.uint32).astype(jnp.int32), ["mul"]),
+    "truth and a constant": (lambda x: jnp.where((x > 3) == jnp.full(x.shape, True), x, 0), ["gt", "select"]),
+    "falsehood": (lambda x: jnp.where((x > 3) == jnp.full(x.shape, False), x, 0), ["le", "select"]),
+    "sign and 0": (lambda x: jnp.sign(x) != 0, ["ne", "sign"]),
+    "quotient and remainder of arrays": (lambda x: jnp.stack([lax.div(x, x[::-1]), lax.rem(x, x[::-1])]), ["div", "mul", "sub"]),
+}
+
+
+@pytest.mark.parametrize("name", INTEGER_RULES)
+def test_rule_of_integers(name):
+    function, left = INTEGER_RULES[name]
+    program = kjax.compile(function, INTEGERS)
+    lines = (line.split("=", 1)[1].split()[0] for line in program.as_text().splitlines() if re.match(r"\s*r\d+ = ", line))
+    ops = sorted(op.split(".")[0] for op in lines if op.split(".")[0] not in ("load", "store", "iota"))
+    assert ops == left
+    np.testing.assert_array_equal(program(INTEGERS), function(jnp.asarray(INTEGERS)))
+
+
+def test_modulo_of_floats():
+    for d in (1.0, -1.5, 0.0, np.inf):
+        x = EDGES[abs(EDGES) != np.float32(1e-45)]  # XLA takes denormals for zeros
+        program = kjax.compile(lambda x, d=d: x % d, x)
+        got, want = np.asarray(program(x)), np.asarray(jnp.asarray(x) % d)
+        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(want) & ~np.isnan(got) | np.signbit(got) & np.isnan(got))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])

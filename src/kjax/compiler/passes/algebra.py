@@ -7,10 +7,12 @@ from kjax.ir.graph import Type
 from kjax.ir.scalar import splat
 
 # operations on two constants that NumPy rounds (or wraps) as the engine does
-_FOLDED = {"neg": np.negative, "add": np.add, "sub": np.subtract, "mul": np.multiply}
+_FOLDED = {"neg": np.negative, "add": np.add, "sub": np.subtract, "mul": np.multiply, "eq": np.equal, "ne": np.not_equal, "lt": np.less,
+           "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
 _FOLDED_DTYPES = {"f32", "f64", "i32", "i64", "u32", "u64"}
 _FLOATS = {"f32", "f64", "f16", "bf16"}
-_INTEGERS = {"i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"}
+_SIGNED = {"i8", "i16", "i32", "i64"}
+INTEGERS = {"i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"}
 
 
 def constant_of(value):
@@ -37,7 +39,7 @@ def _negated(value):
 
 
 def _fold(region, op):
-    if op.name not in _FOLDED or op.result.dtype not in _FOLDED_DTYPES or not op.result.type.size:
+    if op.name not in _FOLDED or op.operands[0].dtype not in _FOLDED_DTYPES or not op.result.type.size:
         return None
     numbers = [constant_of(v) for v in op.operands]
     if any(n is None for n in numbers):
@@ -120,7 +122,59 @@ def _remainder(region, op, x, y):
     return _shifted(region, op, x, constant_of(y), "and")
 
 
-_RULES = {"mul": _product, "add": _sum, "sub": _difference, "div": _quotient, "rem": _remainder}
+def _sign(region, op, x):
+    number = constant_of(x)
+    return None if number is None or x.dtype not in INTEGERS or not x.type.size else _constant(region, op, np.asarray(np.sign(number)))
+
+
+def _chosen(region, op, predicate, x, y):
+    if x is y:
+        return x
+    known = constant_of(predicate)
+    return None if known is None or predicate.shape != op.result.shape else x if known else y
+
+
+_OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
+
+
+def _not(region, op, x):
+    if x.op is not None and x.op.name in _OPPOSITE and x.op.operands[0].dtype in INTEGERS:
+        return region.add(_OPPOSITE[x.op.name], x.op.operands, x.type, source=op.source)
+    return None
+
+
+def _differ(region, op, x, y):
+    """A truth and a constant; the sign of an integer, which is not 1, say: it is below 1."""
+    for a, b in ((x, y), (y, x)):
+        known = constant_of(b)
+        if known is None:
+            continue
+        if b.dtype == "i1":
+            if bool(known) != (op.name == "ne"):
+                return a
+            return _not(region, op, a) or region.add("not", [a], op.result.type, source=op.source)
+        if op.name == "ne" and b.dtype in _SIGNED and a.op is not None and a.op.name == "sign" and known in (1, -1):
+            limit = region.add("constant", [], Type(b.dtype), source=op.source, value=np.asarray(max(known, 0), known.dtype))
+            limit = limit if not b.shape else splat(region, limit, b.shape, op.source)
+            return region.add("lt" if known > 0 else "ge", [a.op.operands[0], limit], op.result.type, source=op.source)
+    return None
+
+
+def _both(region, op, x, y):
+    """What is below (above) a number differs from it."""
+    for a, b in ((x, y), (y, x)):
+        if b.dtype == "i1" and constant_of(b) is not None:
+            return a if constant_of(b) else b
+        if a.op is None or b.op is None or a.op.name not in ("lt", "gt") or b.op.name != "ne":
+            continue
+        of, numbers = a.op.operands[0] is b.op.operands[0], [constant_of(v.op.operands[1]) for v in (a, b)]
+        if of and None not in numbers and numbers[0] == numbers[1]:
+            return a
+    return None
+
+
+_RULES = {"mul": _product, "add": _sum, "sub": _difference, "div": _quotient, "rem": _remainder, "sign": _sign,
+          "select": _chosen, "eq": _differ, "ne": _differ, "and": _both, "not": _not}
 
 
 def simpler(region, op):
@@ -129,7 +183,9 @@ def simpler(region, op):
         return _negated(op.operands[0]) if _negated(op.operands[0]) is not None else _fold(region, op)
     if op.name == "convert":
         return _converted(region, op)
-    if op.name not in _RULES or op.result.dtype not in _FLOATS | _INTEGERS:
+    if op.name not in _RULES and op.name not in _FOLDED or op.result.dtype not in _FLOATS | INTEGERS | {"i1"}:
         return None
     folded = _fold(region, op)
-    return folded if folded is not None else _RULES[op.name](region, op, *op.operands)
+    if folded is not None or op.name not in _RULES:
+        return folded
+    return _RULES[op.name](region, op, *op.operands)

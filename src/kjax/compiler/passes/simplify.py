@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kjax.compiler.passes.algebra import simpler
+from kjax.compiler.passes.algebra import INTEGERS, simpler
 from kjax.ir.graph import Type, has_effect
 from kjax.ir.rewrite import Rewriter
 from kjax.ir.scalar import apply_elementwise, splat
@@ -100,7 +100,22 @@ class _Unique(Rewriter):
         for known in self.known:
             if key in known:
                 return known[key]
+        rest = self.rest(region, op, key)
+        if rest is not None:
+            return [rest]
         self.known[-1][key] = op.results
+        return None
+
+    def rest(self, region, op, key):
+        """The remainder of integers whose quotient is known: what the quotient's multiple leaves, in wrapped arithmetic always."""
+        if op.name != "rem" or op.operands[0].dtype not in INTEGERS:
+            return None
+        for known in self.known:
+            quotient = known.get(("div", *key[1:]))
+            if quotient is not None:
+                x, y = op.operands
+                multiple = region.add("mul", [quotient[0], y], op.result.type, source=op.source)
+                return region.add("sub", [x, multiple], op.result.type, source=op.source)
         return None
 
 
