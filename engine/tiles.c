@@ -4,43 +4,16 @@
  * reads and writes is right when they run in order, whole strips at a time. They all work element by element on elements of
  * one size, and their strips are the same or apart; so a run of them may as well be done tile by tile.
  *
- * Invariant: A holds the result of the last operation that makes numbers, kept tiles definitions that are read later. A definition that
- * is read only until A is overwritten stays there; one that later operations of the run read goes to a kept tile if one is free, else
- * into its strip. What is not a slot (a view that is stored to), or is read by other micro-operations, always goes into its strip.
- *
- * Likewise M and masks. A mask that waits has a kept mask, that of its slot: slots are different for all that live. A slot may hold
- * bytes, and numbers later. Numbers are wider: those of a tile would run over bytes of later tiles, if a run read these bytes
- * and wrote the numbers. So such a run ends before (overruns()). The other way round the bytes hit what has been read.
+ * A slot may hold bytes of a mask, and numbers later. Numbers are wider: those of a tile would run over bytes of later tiles, if a
+ * run read these bytes and wrote the numbers. So such a run ends before (overruns()). The other way round the bytes hit what has
+ * been read.
  */
-#include "nest.h"
-
-#define NONE 0xffff
-#define NEVER 0xfffe	/* read last: not at all */
-
-#define SLOTS (sizeof(((struct kjx_ssa *)0)->busy))
-#define SPARE 0u		/* the kept mask that is no slot's */
-kjx_static_assert((SLOTS + 1) * KJX_MASK_BYTES <= KJX_MASKS_TILES * KJX_TILE_BYTES);
-
-/*
- * a run in the making: the micro-operations [@first, @end), elements of 1 << @log2 bytes; the definitions in A, M and kept tiles; slots
- * whose definitions have a kept mask
- */
-struct run {
-	struct kjx_tiler *t;
-	u32 first, end, log2;
-	u16 a, m, kept[KJX_TILES_KEPT];
-	u64 masks[(SLOTS + 63) / 64];
-};
-
-static struct kjx_def *def_of(const struct kjx_tiler *t, u32 def)
-{
-	return &t->ssa->def[def];
-}
+#include "tile_run.h"
 
 /* a single element that no strip stands for, whoever reads it */
 static bool stays_one(const struct kjx_tiler *t, u32 def)
 {
-	return def_of(t, def)->one && def_of(t, def)->slot == KJX_NO_SLOT;
+	return kjx_tile_def(t, def)->one && kjx_tile_def(t, def)->slot == KJX_NO_SLOT;
 }
 
 static void find_rows(struct kjx_tiler *t, u32 first, u32 n)
@@ -52,20 +25,12 @@ static void find_rows(struct kjx_tiler *t, u32 first, u32 n)
 	for (; m != end; m++) {
 		for (row = 0; m->fn && rows[row].strip && rows[row].strip != m->fn; row++)
 			;
-		if (!m->fn || !rows[row].strip || (rows[row].kind == KJX_TILE_WIDEN && def_of(t, m->a)->one) ||
+		if (!m->fn || !rows[row].strip || (rows[row].kind == KJX_TILE_WIDEN && kjx_tile_def(t, m->a)->one) ||
 		    (rows[row].kind >= KJX_TILE_BY_ONE && !stays_one(t, m->b)) ||
 		    (rows[row].kind == KJX_TILE_BY_TWO && !stays_one(t, m->c)))
 			continue;
-		def_of(t, m->dst)->row = (u8)(row + 1);
+		kjx_tile_def(t, m->dst)->row = (u8)(row + 1);
 	}
-}
-
-static const struct kjx_tile_row *row_of(const struct kjx_tiler *t, u32 at)
-{
-	const struct kjx_micro *m = &t->ssa->micro[at];
-	u32 row = m->fn ? def_of(t, m->dst)->row : 0;
-
-	return row ? &t->ssa->cpu->tiles->rows[row - 1] : NULL;
 }
 
 /* may a run begin with it? Not with masks from memory alone: bytes are better done as such */
@@ -82,12 +47,12 @@ static void find_uses(struct kjx_tiler *t, u32 first, u32 n)
 
 	for (k = 0; k < s->n_def; k++)
 		if (s->def[k].last != KJX_LIVE_OUT)
-			s->def[k].last = NEVER;
-	t->value_last = NEVER;
+			s->def[k].last = KJX_TILE_NEVER;
+	t->value_last = KJX_TILE_NEVER;
 	for (at = first; at < first + n; at++) {
 		const struct kjx_micro *m = &s->micro[at];
 		u16 from[3] = { m->a, m->b, m->c };
-		bool step = begins(row_of(t, at));
+		bool step = begins(kjx_tile_row_of(t, at));
 
 		if (!m->fn && m->c == KJX_MICRO_LOAD)
 			s->def[m->dst].gathered = 1;
@@ -108,7 +73,7 @@ static u32 point(struct kjx_tiler *t, u32 first, u32 n)
 	u32 i, kept = 0;
 
 	for (i = 0; i < n; i++) {
-		if (!m[i].fn && m[i].c == KJX_MICRO_SPLAT && def_of(t, m[i].dst)->point)
+		if (!m[i].fn && m[i].c == KJX_MICRO_SPLAT && kjx_tile_def(t, m[i].dst)->point)
 			t->points[t->n_points++] = (struct kjx_pair) { .cell = m[i].dst, .what = m[i].b };
 		else
 			m[kept++] = m[i];
@@ -116,394 +81,12 @@ static u32 point(struct kjx_tiler *t, u32 first, u32 n)
 	return kept;
 }
 
-static void emit(struct kjx_tiler *t, kjx_tile_fn *whole, kjx_tile_fn *part, u32 cell, u32 other)
-{
-	struct kjx_tile_step *step = &t->steps[t->n_steps++];
-
-	step[0] = (struct kjx_tile_step) { .fn = whole, .cell = cell, .other = other };
-	step[t->most] = (struct kjx_tile_step) { .fn = part, .cell = cell, .other = other };
-}
-
-/* Is it one element, that stays where it is while tiles are done? A strip of copies may have its slot taken over in this run. */
-static bool is_one(const struct kjx_tiler *t, u32 def)
-{
-	const struct kjx_def *d = def_of(t, def);
-
-	return d->one && (d->point || d->slot == KJX_NO_SLOT);
-}
-
-/* does the strip end where its elements do? A slot has room for whole tiles */
-static bool is_tensor(const struct kjx_tiler *t, u32 def)
-{
-	return def_of(t, def)->slot == KJX_NO_SLOT || def_of(t, def)->gathered;
-}
-
-static void move(const struct run *r, enum kjx_tile_move which, u32 cell)
-{
-	kjx_tile_fn *const (*fn)[KJX_TILE_MOVES] = r->t->ssa->cpu->tiles->moves[r->log2 - 2];
-	bool tensor = which != KJX_TILE_END && is_tensor(r->t, cell);
-
-	emit(r->t, fn[0][which], fn[tensor][which], cell, 0);
-}
-
-/* an operation of which one operand, @def, is not in a register, unless the form says so; or both */
-static void apply(const struct run *r, const struct kjx_tile_row *row, u32 form, u32 def, u32 other)
-{
-	bool tensor = form <= KJX_TILE_ONE_MEMORY && is_tensor(r->t, def);
-
-	emit(r->t, row->fn[form], tensor ? row->part[form] : row->fn[form], def, other);
-}
-
-/* the kept tile that holds @def (NONE: that is free), or KJX_TILES_KEPT */
-static u32 find_kept(const struct run *r, u32 def)
-{
-	u32 i;
-
-	for (i = 0; i < KJX_TILES_KEPT && r->kept[i] != def; i++)
-		;
-	return i;
-}
-
-static bool is_in_memory(const struct run *r, u32 def)
-{
-	return !is_one(r->t, def) && find_kept(r, def) == KJX_TILES_KEPT;
-}
-
-/* A = @def */
-static void bring(struct run *r, u32 def)
-{
-	u32 kept = find_kept(r, def);
-
-	if (r->a == def)
-		return;
-	if (kept < KJX_TILES_KEPT)
-		move(r, KJX_TILE_GET, r->t->kept + kept);
-	else
-		move(r, is_one(r->t, def) ? KJX_TILE_LOAD_ONE : KJX_TILE_LOAD, def);
-	r->a = (u16)def;
-}
-
-/* the kept mask that holds @def, or SPARE */
-static u32 find_mask(const struct run *r, u32 def)
-{
-	u32 slot = def_of(r->t, def)->slot;
-
-	return slot < SLOTS && (r->masks[slot / 64] >> slot % 64 & 1) ? slot + 1 : SPARE;
-}
-
-static void move_mask(const struct run *r, enum kjx_tile_move which, u32 kept)
-{
-	kjx_tile_fn *fn = r->t->ssa->cpu->tiles->moves[r->log2 - 2][0][which];
-
-	emit(r->t, fn, fn, r->t->kept + KJX_TILES_KEPT, kept * KJX_MASK_BYTES);
-}
-
-/* M = @def */
-static void bring_mask(struct run *r, u32 def)
-{
-	u32 kept = find_mask(r, def);
-
-	if (r->m == def)
-		return;
-	if (kept != SPARE)
-		move_mask(r, KJX_TILE_MASK_GET, kept);
-	else
-		move(r, is_one(r->t, def) ? KJX_TILE_MASK_ONE : KJX_TILE_MASK_LOAD, def);
-	r->m = (u16)def;
-}
-
-static void operate_on_two(struct run *r, const struct kjx_tile_row *row, u32 x, u32 y)
-{
-	bool x_one = is_one(r->t, x), y_one = is_one(r->t, y);
-	u32 form, kept;
-
-	if (x == y) {
-		bring(r, x);
-		if (row->fn[KJX_TILE_AA])		/* select: it is this one */
-			apply(r, row, KJX_TILE_AA, x, 0);
-		return;
-	}
-	if (r->a != x && r->a != y) {
-		if (y_one && is_in_memory(r, x)) {
-			apply(r, row, KJX_TILE_MEMORY_ONE, x, y);
-			return;
-		}
-		if (x_one && is_in_memory(r, y) && row->fn[KJX_TILE_ONE_MEMORY]) {
-			apply(r, row, KJX_TILE_ONE_MEMORY, y, x);
-			return;
-		}
-		bring(r, x_one && !y_one ? y : x);	/* one of them in A: rather a strip than an element */
-	}
-	if (r->a == x) {
-		kept = find_kept(r, y);
-		form = kept < KJX_TILES_KEPT ? KJX_TILE_A_KEPT : y_one ? KJX_TILE_A_ONE : KJX_TILE_A_MEMORY;
-		apply(r, row, form, kept < KJX_TILES_KEPT ? r->t->kept + kept : y, 0);
-	} else {
-		kept = find_kept(r, x);
-		form = kept < KJX_TILES_KEPT ? KJX_TILE_KEPT_A : x_one ? KJX_TILE_ONE_A : KJX_TILE_MEMORY_A;
-		apply(r, row, form, kept < KJX_TILES_KEPT ? r->t->kept + kept : x, 0);
-	}
-}
-
-/* One of the masks in M, the other one kept; which is which does not matter. */
-static void operate_on_masks(struct run *r, const struct kjx_tile_row *row, u32 x, u32 y)
-{
-	u32 kept;
-
-	if (r->m == y || (r->m != x && find_mask(r, y) == SPARE)) {
-		u32 was = x;
-
-		x = y;
-		y = was;
-	}
-	bring_mask(r, x);
-	kept = find_mask(r, y);
-	if (kept == SPARE) {
-		kept = find_mask(r, x);
-		if (kept == SPARE)
-			move_mask(r, KJX_TILE_MASK_PUT, SPARE);
-		bring_mask(r, y);
-	}
-	emit(r->t, row->fn[KJX_TILE_A_KEPT], row->fn[KJX_TILE_A_KEPT], r->t->kept + KJX_TILES_KEPT, kept * KJX_MASK_BYTES);
-}
-
-static void operate(struct run *r, const struct kjx_tile_row *row, const struct kjx_micro *m)
-{
-	switch ((enum kjx_tile_kind)row->kind) {
-	case KJX_TILE_BINARY:
-	case KJX_TILE_COMPARE:
-		operate_on_two(r, row, m->a, m->b);
-		return;
-	case KJX_TILE_SELECT:
-		bring_mask(r, m->a);
-		operate_on_two(r, row, m->b, m->c);
-		return;
-	case KJX_TILE_LOGIC:
-		operate_on_masks(r, row, m->a, m->b);
-		return;
-	case KJX_TILE_UNARY:
-	case KJX_TILE_TEST:
-		bring(r, m->a);
-		break;
-	case KJX_TILE_NUMBER:
-	case KJX_TILE_MASK:
-		bring_mask(r, m->a);
-		break;
-	case KJX_TILE_WIDEN:
-		apply(r, row, KJX_TILE_A_MEMORY, m->a, 0);
-		return;
-	case KJX_TILE_NARROW:
-		bring(r, m->a);
-		apply(r, row, KJX_TILE_A_MEMORY, m->dst, 0);
-		return;
-	case KJX_TILE_BY_ONE:
-	case KJX_TILE_BY_TWO:
-		bring(r, m->a);
-		emit(r->t, row->fn[KJX_TILE_A_ONE], row->fn[KJX_TILE_A_ONE], m->b, m->c);
-		return;
-	}
-	apply(r, row, KJX_TILE_AA, m->a, 0);
-}
-
-static bool makes_mask(const struct kjx_tile_row *row)
-{
-	return row->kind == KJX_TILE_COMPARE || row->kind == KJX_TILE_TEST || row->kind == KJX_TILE_LOGIC || row->kind == KJX_TILE_MASK;
-}
-
-/* Is @def, now in A (M), still there when operation @at is through? See operate(). */
-static bool leaves_a(const struct run *r, u32 at, u32 def)
-{
-	const struct kjx_tile_row *row = row_of(r->t, at);
-	const struct kjx_micro *m = &r->t->ssa->micro[at];
-
-	if (row->kind == KJX_TILE_NARROW)
-		return m->a == def;
-	if (!makes_mask(row))
-		return false;
-	if (row->kind == KJX_TILE_LOGIC || row->kind == KJX_TILE_MASK || m->a == def || m->b == def)
-		return true;
-	return row->kind == KJX_TILE_COMPARE && ((is_one(r->t, m->b) && is_in_memory(r, m->a)) ||
-						 (is_one(r->t, m->a) && is_in_memory(r, m->b)));
-}
-
-static bool leaves_m(const struct run *r, u32 at, u32 def)
-{
-	const struct kjx_tile_row *row = row_of(r->t, at);
-
-	if (makes_mask(row))
-		return false;
-	return (row->kind != KJX_TILE_SELECT && row->kind != KJX_TILE_NUMBER) || r->t->ssa->micro[at].a == def;
-}
-
-/* does a later operation of the run read @def, the result of @at, when it is no longer in A (M)? */
-static bool waits(const struct run *r, u32 at, u32 def, u32 last, bool (*leaves)(const struct run *r, u32 at, u32 def))
-{
-	u32 i;
-
-	for (i = at + 1; last != NEVER && i < last; i++)
-		if (!leaves(r, i, def))
-			return true;
-	return false;
-}
-
-/* is definition @dst needed where other micro-operations find it? */
-static bool is_read_elsewhere(const struct run *r, u32 dst, u32 last)
-{
-	return def_of(r->t, dst)->slot == KJX_NO_SLOT || last == KJX_LIVE_OUT || (last != NEVER && last >= r->end);
-}
-
-/* what becomes of the result of operation @at, which is in A */
-static void keep(struct run *r, u32 at)
-{
-	struct kjx_tiler *t = r->t;
-	u32 dst = t->ssa->micro[at].dst, last = def_of(t, dst)->last, i;
-
-	r->a = (u16)dst;
-	if (t->fold && dst == t->value) {
-		emit(t, t->fold->fn, t->fold->part, t->acc, 0);
-		t->folded = 1;
-		last = t->value_last;
-	}
-	if (is_read_elsewhere(r, dst, last)) {
-		/* what is read again had better stay near */
-		move(r, def_of(t, dst)->streams && (last == NEVER || (last == at + 1 && last < r->end)) ? KJX_TILE_STREAM : KJX_TILE_STORE, dst);
-	} else if (waits(r, at, dst, last, leaves_a)) {
-		i = find_kept(r, NONE);
-		if (i < KJX_TILES_KEPT) {
-			move(r, KJX_TILE_PUT, t->kept + i);
-			r->kept[i] = (u16)dst;
-		} else {
-			move(r, KJX_TILE_STORE, dst);
-		}
-	}
-}
-
-/* likewise, in M */
-static void keep_mask(struct run *r, u32 at)
-{
-	u32 dst = r->t->ssa->micro[at].dst, last = def_of(r->t, dst)->last, slot = def_of(r->t, dst)->slot;
-
-	r->m = (u16)dst;
-	if (slot < SLOTS)
-		r->masks[slot / 64] &= ~(1ull << slot % 64);
-	if (is_read_elsewhere(r, dst, last)) {
-		move(r, KJX_TILE_MASK_STORE, dst);
-	} else if (waits(r, at, dst, last, leaves_m)) {
-		move_mask(r, KJX_TILE_MASK_PUT, slot + 1);
-		r->masks[slot / 64] |= 1ull << slot % 64;
-	}
-}
-
-/* Steps [@first, @end) on whole tiles: a pair, or a pair of it and the next one, gets a function that does all it stands for. */
-static void join(struct kjx_tiler *t, u32 first, u32 end)
-{
-	const struct kjx_tile_pair *pair;
-	u32 next;
-
-	for (; first < end; first = next) {
-		kjx_tile_fn **fn = &t->steps[first].fn;
-
-		for (next = first + 1; next < end; next++) {
-			for (pair = t->ssa->cpu->tiles->pairs; pair->fn; pair++)
-				if (pair->first == *fn && pair->second == t->steps[next].fn)
-					break;
-			if (!pair->fn)
-				break;
-			*fn = pair->fn;
-		}
-	}
-}
-
-/* Steps from @first on, on a part of a tile: one function for all of them, if there is one. */
-static void join_list(struct kjx_tiler *t, u32 first)
-{
-	struct kjx_tile_step *steps = &t->steps[first + t->most];
-	const u32 n = t->n_steps - first;
-	const struct kjx_tile_list *list;
-	u32 i;
-
-	if (n > KJX_TILE_LIST)
-		return;
-	for (list = t->ssa->cpu->tiles->lists; list->fn; list++) {
-		for (i = 0; i < n && steps[i].fn == list->steps[i]; i++)
-			;
-		if (i == n) {
-			steps->fn = list->fn;
-			return;
-		}
-	}
-}
-
-/* the last step, on from which is the first of the next tile: what was to be the last one itself where it can */
-static void finish(struct run *r, u32 first)
-{
-	struct kjx_tiler *t = r->t;
-	kjx_tile_fn *const *fn = t->ssa->cpu->tiles->moves[r->log2 - 2][0];
-	struct kjx_tile_step *last = &t->steps[t->n_steps - 1];
-
-	if (last->fn == fn[KJX_TILE_STORE])
-		last->fn = fn[KJX_TILE_STORE_LAST];
-	else if (last->fn == fn[KJX_TILE_STREAM])
-		last->fn = fn[KJX_TILE_STREAM_LAST];
-	else if (last->fn == fn[KJX_TILE_MASK_STORE])
-		last->fn = fn[KJX_TILE_MASK_STORE_LAST];
-	else if (t->fold && last->fn == t->fold->fn)
-		last->fn = t->fold->last;
-	last->other = t->n_steps - 1 - first;
-	join(t, first, t->n_steps);
-	move(r, KJX_TILE_END, 0);
-	t->steps[t->n_steps - 1].other = t->n_steps - 1 - first;
-	join_list(t, first);
-}
-
-/* the steps of a run, as one micro-operation in place of its first */
-static void build(struct run *r)
-{
-	struct kjx_tiler *t = r->t;
-	const struct kjx_tiles *tiles = t->ssa->cpu->tiles;
-	struct kjx_fixed *f = &t->fixed[t->n_fixed++];
-	struct kjx_micro *m = t->ssa->micro;
-	u32 at, i, head = t->n_steps;
-
-	f->data = &t->steps[head];
-	emit(t, NULL, NULL, t->most, 0);
-	f->cell = kjx_ssa_def(t->ssa, 3, false);
-	if (t->self == KJX_NO_CELL) {
-		t->self = (u16)kjx_ssa_def(t->ssa, 3, false);
-		t->kept = (u16)kjx_ssa_def(t->ssa, 3, false);
-		for (at = 1; at <= KJX_TILES_KEPT; at++)
-			kjx_ssa_def(t->ssa, 3, false);
-	}
-	for (at = r->first; at < r->end; at++) {
-		const struct kjx_tile_row *row = row_of(t, at);
-
-		operate(r, row, &m[at]);
-		for (i = 0; i < KJX_TILES_KEPT; i++)
-			if (r->kept[i] != NONE && def_of(t, r->kept[i])->last <= at)
-				r->kept[i] = NONE;
-		if (makes_mask(row))
-			keep_mask(r, at);
-		else if (row->kind != KJX_TILE_NARROW)	/* it is where it belongs */
-			keep(r, at);
-	}
-	finish(r, head + 1);
-	for (at = r->first + 1; at < r->end; at++) {
-		m[at].fn = NULL;
-		m[at].c = KJX_MICRO_NONE;
-	}
-	m += r->first;
-	m->fn = r->log2 == 2 ? tiles->run : tiles->run64;
-	m->cell = NULL;
-	m->dst = m->a = m->c = (u16)f->cell;
-	m->b = t->self;
-}
-
 /* is @def a mask that one of the operations [@first, @end) makes? Then nobody finds it in its slot but later runs. */
 static bool is_own_mask(const struct kjx_tiler *t, u32 first, u32 end, u32 def)
 {
 	for (; first < end; first++)
 		if (t->ssa->micro[first].dst == def)
-			return makes_mask(row_of(t, first));
+			return kjx_tile_makes_mask(kjx_tile_row_of(t, first));
 	return false;
 }
 
@@ -511,26 +94,26 @@ static bool is_own_mask(const struct kjx_tiler *t, u32 first, u32 end, u32 def)
 static bool overruns(const struct kjx_tiler *t, u32 first, u32 at)
 {
 	const struct kjx_micro *m = t->ssa->micro;
-	const struct kjx_def *result = def_of(t, m[at].dst);
+	const struct kjx_def *result = kjx_tile_def(t, m[at].dst);
 	u32 i, k;
 
 	for (i = first; result->log2_size && result->slot != KJX_NO_SLOT && i < at; i++) {
 		const u16 defs[4] = { m[i].a, m[i].b, m[i].c, m[i].dst };
 
 		for (k = 0; k < 4; k++)
-			if (!def_of(t, defs[k])->log2_size && def_of(t, defs[k])->slot == result->slot && !is_own_mask(t, first, at, defs[k]))
+			if (!kjx_tile_def(t, defs[k])->log2_size && kjx_tile_def(t, defs[k])->slot == result->slot && !is_own_mask(t, first, at, defs[k]))
 				return true;
 	}
 	return false;
 }
 
 /* Does a run pay? Two operations do; one does that saves filling a strip, or storing what is folded, or that needs one element alone. */
-static bool pays(const struct run *r)
+static bool pays(const struct kjx_tile_run *r)
 {
 	const struct kjx_micro *m = &r->t->ssa->micro[r->first];
 
-	return r->end - r->first > 1 || def_of(r->t, m->a)->point || def_of(r->t, m->b)->point || def_of(r->t, m->c)->point ||
-	       (r->t->fold && m->dst == r->t->value) || row_of(r->t, r->first)->kind >= KJX_TILE_BY_ONE;
+	return r->end - r->first > 1 || kjx_tile_def(r->t, m->a)->point || kjx_tile_def(r->t, m->b)->point || kjx_tile_def(r->t, m->c)->point ||
+	       (r->t->fold && m->dst == r->t->value) || kjx_tile_row_of(r->t, r->first)->kind >= KJX_TILE_BY_ONE;
 }
 
 u32 kjx_tile(struct kjx_tiler *t, u32 first, u32 n)
@@ -543,18 +126,18 @@ u32 kjx_tile(struct kjx_tiler *t, u32 first, u32 n)
 	n = point(t, first, n);
 	find_uses(t, first, n);
 	for (at = first; at < first + n;) {
-		struct run r = { .t = t, .first = at, .end = at, .a = NONE, .m = NONE };
-		const struct kjx_tile_row *row = row_of(t, at);
+		struct kjx_tile_run r = { .t = t, .first = at, .end = at, .a = KJX_TILE_NONE, .m = KJX_TILE_NONE };
+		const struct kjx_tile_row *row = kjx_tile_row_of(t, at);
 
 		r.log2 = begins(row) ? row->log2_size : 0;
 		while (r.log2 && row && (!row->log2_size || row->log2_size == r.log2) && !overruns(t, at, r.end)) {
 			r.end++;
-			row = r.end < first + n ? row_of(t, r.end) : NULL;
+			row = r.end < first + n ? kjx_tile_row_of(t, r.end) : NULL;
 		}
 		for (i = 0; i < KJX_TILES_KEPT; i++)
-			r.kept[i] = NONE;
+			r.kept[i] = KJX_TILE_NONE;
 		if (r.end > at && pays(&r))
-			build(&r);
+			kjx_tile_build(&r);
 		at = r.end > at ? r.end : at + 1;
 	}
 	for (at = first; at < first + n; at++)
