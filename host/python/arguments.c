@@ -133,6 +133,27 @@ static bool canonicalises(PyArray_Descr *have, u8 dtype)
 	return false;
 }
 
+bool kjx_can_convert(const struct program *program, u32 number, PyObject *object, bool narrow)
+{
+	const struct signature *want = &program->inputs[number];
+	bool stacked = program->lanes > 1, right = false;
+	PyArray_Descr *have;
+
+	if (PyArray_CheckExact(object)) {
+		have = PyArray_DESCR((PyArrayObject *)object);
+		return PyArray_ISNBO(have->byteorder) &&
+		       kjx_dims_match((PyArrayObject *)object, want->stacked + !stacked, want->rank + stacked) &&
+		       (have == want->type || (narrow && canonicalises(have, want->slot->dtype)));
+	}
+	if (narrow && !stacked && !want->rank && PyArray_IsScalar(object, Generic)) {
+		have = PyArray_DescrFromScalar(object);
+		right = have && canonicalises(have, want->slot->dtype);
+		Py_XDECREF(have);
+		PyErr_Clear();
+	}
+	return right;
+}
+
 /* any array-like as an array of whatever type and shape it has; NULL without an exception: it is none */
 static PyArrayObject *as_array(PyObject *object)
 {

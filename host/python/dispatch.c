@@ -3,8 +3,7 @@
  * Dispatch: from pytrees of arrays to a program and back, without Python code on the way.
  *
  * It knows some programs, each with the tree and the types of the arguments that it was compiled for (known.h). A call that
- * fits one exactly runs it; anything else (other trees, types, layouts) goes to the fallback, which compiles, converts
- * or complains, and may add() what it found for the next time. The guard, if there is one, says under which conditions a
+ * fits one runs it; anything else (other trees, types) goes to the fallback, which compiles, converts or complains, and may add() what it found for the next time. The guard, if there is one, says under which conditions a
  * program was compiled (JAX's configuration): only programs added under an equal value are tried.
  */
 #include <stddef.h>
@@ -88,17 +87,19 @@ static PyObject *dispatch_call(PyObject *self, PyObject *const *args, size_t nar
 
 static PyObject *dispatch_add(PyObject *self, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = { "program", "inputs", "outputs", "keywords", "weak", "condition", NULL };
+	static char *names[] = { "program", "inputs", "outputs", "keywords", "weak", "condition", "narrow", NULL };
 	struct dispatch *d = (struct dispatch *)self;
 	PyObject *program, *in, *out, *named = Py_None, *weak = Py_None, *condition = Py_None;
 	struct kjx_known *fresh, **room;
+	int narrow = 0;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO|$OOO:add", names, &kjx_program_type, &program, &in, &out,
-					 &named, &weak, &condition))
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO|$OOOp:add", names, &kjx_program_type, &program, &in, &out,
+					 &named, &weak, &condition, &narrow))
 		return NULL;
 	fresh = kjx_known_new((struct program *)program, in, named, out, weak, d->guard ? condition : NULL);
 	if (!fresh)
 		return NULL;
+	fresh->narrow = narrow;
 	room = PyMem_Realloc(d->known, (size_t)(d->count + 1) * sizeof(*room));
 	if (!room) {
 		kjx_known_put(fresh);
@@ -246,12 +247,12 @@ static int dispatch_set_array(PyObject *self, PyObject *value, void *unused)
 
 static PyMethodDef dispatch_methods[] = {
 	{ "add", (PyCFunction)(void (*)(void))dispatch_add, METH_VARARGS | METH_KEYWORDS,
-	  "add(program, inputs, outputs, *, keywords=None, weak=None, condition=None)\n--\n\n"
+	  "add(program, inputs, outputs, *, keywords=None, weak=None, condition=None, narrow=False)\n--\n\n"
 	  "Calls whose positional arguments have the tree `inputs` (a tuple's), whose keyword arguments have the tree `keywords` (a "
 	  "dict's; None: there are none), and whose leaves have the program's types run `program`; `outputs` is the result's tree. "
 	  "Trees are structures as kjax.ir.trees makes them, or PyTreeDefs: `inputs` is then that of (arguments, keywords). weak: for "
-	  "each leaf None, or the Python type that it must have (float, int, bool, complex). condition: what the guard must "
-	  "return. Raises ValueError." },
+	  "each leaf None, or the type that it must have: float, int, bool, complex, or the type of JAX's arrays for a weakly typed one. "
+	  "condition: what the guard must return. narrow: 64-bit types stand for the program's 32-bit ones. Raises ValueError." },
 	{ "forget", dispatch_forget, METH_NOARGS, "forget()\n--\n\nDrop all programs." },
 	{ NULL }
 };

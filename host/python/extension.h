@@ -85,6 +85,12 @@ bool kjx_bind(struct program *program, u32 number, PyObject *object, bool stacke
 /** kjx_is_ready - has it the exact type, shape and layout of input @number? */
 bool kjx_is_ready(const struct program *program, u32 number, PyObject *object);
 
+/** kjx_can_convert - would kjx_bind() convert it, to the very values that the caller means?
+ * An array of NumPy's in another layout or, where @narrow, of the 64-bit type that stands for the program's 32-bit one; then
+ * such a scalar of NumPy's, too. Never a Python number.
+ */
+bool kjx_can_convert(const struct program *program, u32 number, PyObject *object, bool narrow);
+
 /** kjx_dims_match - does the array have this shape? */
 static inline bool kjx_dims_match(PyArrayObject *array, const npy_intp *dims, int rank)
 {

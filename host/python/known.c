@@ -142,11 +142,11 @@ static bool flatten(const struct kjx_known *known, struct kjx_request *r)
 }
 
 /* one of JAX's arrays as NumPy's; a weakly typed one may want another program */
-static bool view_array(struct kjx_request *r, PyObject **leaf)
+static bool view_array(struct kjx_request *r, PyObject **leaf, PyObject *wanted)
 {
 	PyObject *weak = PyObject_GetAttrString(*leaf, "weak_type"), *array = NULL;
 
-	if (weak == Py_False)
+	if (weak == wanted)
 		array = PyArray_FROM_O(*leaf);
 	if (array && !r->held)
 		r->held = PyList_New(0);
@@ -160,23 +160,29 @@ static bool view_array(struct kjx_request *r, PyObject **leaf)
 	return array != NULL;
 }
 
-/* are all leaves what the program was compiled for, without any conversion but of Python's numbers and JAX's arrays? */
-static bool leaves_fit(const struct kjx_known *known, struct kjx_request *r)
+/* @weak: the type that the leaf must have, or None: it is an array of the program's own type, or one that stands for it */
+static bool leaf_fits(const struct kjx_known *known, struct kjx_request *r, u32 number, PyObject *weak)
 {
 	const struct program *program = known->program;
-	PyObject *weak, **leaf = r->leaves;
+	PyObject **leaf = &r->leaves[number];
+
+	if (weak == Py_None && kjx_is_ready(program, number, *leaf))
+		return true;
+	if (weak != Py_None && (PyObject *)Py_TYPE(*leaf) != weak)
+		return false;
+	if (r->array && Py_TYPE(*leaf) == r->array)
+		return view_array(r, leaf, weak == Py_None ? Py_False : Py_True) && kjx_is_ready(program, number, *leaf);
+	return weak != Py_None || kjx_can_convert(program, number, *leaf, known->narrow);
+}
+
+/* do all leaves have the types that the program was compiled for? */
+static bool leaves_fit(const struct kjx_known *known, struct kjx_request *r)
+{
 	u32 i;
 
-	for (i = 0; i < program->n_inputs; i++, leaf++) {
-		weak = known->weak ? PyTuple_GET_ITEM(known->weak, i) : Py_None;
-		if (weak != Py_None) {
-			if ((PyObject *)Py_TYPE(*leaf) != weak)
-				return false;
-		} else if (!kjx_is_ready(program, i, *leaf)) {
-			if (!r->array || Py_TYPE(*leaf) != r->array || !view_array(r, leaf) || !kjx_is_ready(program, i, *leaf))
-				return false;
-		}
-	}
+	for (i = 0; i < known->program->n_inputs; i++)
+		if (!leaf_fits(known, r, i, known->weak ? PyTuple_GET_ITEM(known->weak, i) : Py_None))
+			return false;
 	return true;
 }
 

@@ -12,7 +12,8 @@
 /** struct kjx_known
  * @references:	the list's, and one for each call that uses it now; under the GIL
  * @condition:	what the guard must have said; NULL: there was no guard
- * @weak:	for each leaf None, or the Python type (float ...) that it must have; NULL: None for all
+ * @weak:	for each leaf None, or the type that it must have: Python's (float ...), or JAX's array, weakly typed; NULL: None for all
+ * @narrow:	64-bit types stand for the program's 32-bit ones
  * @in:		tree of the tuple of positional arguments; a foreign one is that of (arguments, keywords)
  * @keywords:	tree of the dict of keyword arguments; without nodes where @in is foreign
  */
@@ -20,6 +21,7 @@ struct kjx_known {
 	u32 references;
 	struct program *program;
 	PyObject *condition, *weak;
+	bool narrow;
 	struct kjx_tree in, keywords, out;
 };
 
@@ -42,14 +44,14 @@ struct kjx_request {
 	PyObject *leaves[KJX_MAX_LEAVES];
 };
 
-/** kjx_known_new - see dispatch.add() for the arguments; @weak and @keywords may be None
+/** kjx_known_new - see dispatch.add() for the arguments; @weak and @keywords may be None. The caller sets ->narrow.
  * Return: one reference, or NULL with ValueError or MemoryError set
  */
 struct kjx_known *kjx_known_new(struct program *program, PyObject *in, PyObject *keywords, PyObject *out, PyObject *weak,
 				PyObject *condition);
 void kjx_known_put(struct kjx_known *known);
 
-/** kjx_known_fits - is it a call that @known takes as it is? Sets @request->leaves. No exception is set. */
+/** kjx_known_fits - is it a call that @known takes? Sets @request->leaves. No exception is set. */
 bool kjx_known_fits(const struct kjx_known *known, struct kjx_request *request);
 
 /** kjx_known_run - run it on the leaves of a call that fits

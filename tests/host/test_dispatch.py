@@ -65,7 +65,7 @@ def test_trees_out(spec, shape, calls):
 
 @pytest.mark.parametrize("args", [
     (f32(1, 2),), (f32(1, 2), f32(1, 2), f32(1, 2)), (f32(1, 2), f32(1, 2, 3)), (f32(1, 2), np.zeros(2)),
-    ([f32(1, 2)], f32(1, 2)), (f32(1, 2, 3, 4)[::2], f32(1, 2)), (f32(1, 2), None), (f32(1, 2), 1.0),
+    ([f32(1, 2)], f32(1, 2)), (f32(1, 2), None), (f32(1, 2), 1.0), (f32(1, 2), f32(1, 2).astype(">f4")),
     (f32(1, 2), np.ma.masked_array(f32(1, 2)))])
 def test_what_does_not_fit_falls_back(args, calls):
     d = make(calls)
@@ -86,6 +86,31 @@ def test_the_program_that_fits_is_chosen(calls):
     assert d(3, np.array(4, np.float32)) == "fallback" and d(np.float64(3), np.float32(4)) == "fallback"
     d.forget()
     assert d(f32(1, 2), f32(3, 4)) == "fallback"
+
+
+@pytest.mark.parametrize("x", [f32(1, 0, 2, 0)[::2], f32(2, 1)[::-1], np.frombuffer(b"." + f32(1, 2).tobytes(), np.float32, 2, 1)])
+def test_other_layouts_are_copied(x, calls):
+    d = make(calls)
+    d.add(_engine.Program(images.elementwise("sub", (2,))), LEAVES, "*")
+    np.testing.assert_array_equal(d(x, f32(3, 4)), [-2, -2])
+    assert not calls
+
+
+@pytest.mark.parametrize("dtype, wide", [("f32", np.float64), ("i32", np.int64), ("u32", np.uint64), ("c64", np.complex128)])
+def test_64_bits_for_32_where_told(dtype, wide, calls):
+    exact, narrow = make(calls), make(calls)
+    for shape in ((), (2,)):
+        program = _engine.Program(images.elementwise("add", shape, dtype, size=np.dtype(wide).itemsize // 2))
+        exact.add(program, LEAVES, "*")
+        narrow.add(program, LEAVES, "*", narrow=True)
+    for x, y in (np.array([1, 2], wide), np.array([[3, 0], [4, 0]], wide)[:, 0]), (wide(1), np.array(3, wide)):
+        got = narrow(x, y)
+        np.testing.assert_array_equal(got, x + y)
+        assert got.dtype.itemsize * 2 == np.dtype(wide).itemsize
+        assert exact(x, y) == "fallback"
+    calls.clear()
+    for other in (np.zeros(3, wide), np.zeros(2, ">f8"), np.zeros(2, "i8" if dtype == "u32" else "u8"), np.bool_(True), 1, 1.0, "x"):
+        assert narrow(np.zeros(2, wide), other) == "fallback"
 
 
 KEYWORDS = {"keywords": ["dict", {"a": "*", "b": ["tuple", "*"]}]}
@@ -178,6 +203,19 @@ def test_arrays_of_jax(calls):
         d.array = 3
     d.array = None
     assert d(x, y) == "fallback"
+
+
+def test_weakly_typed_arrays_of_jax_have_programs_of_their_own(calls):
+    import jax.numpy as jnp
+
+    d = make(calls)
+    strong, weak, y = jnp.ones(2), jnp.full((2,), 1.0), f32(3, 4)
+    d.array = type(strong)
+    d.add(_engine.Program(images.elementwise("sub", (2,))), LEAVES, "*")
+    d.add(_engine.Program(images.elementwise("add", (2,))), LEAVES, "*", weak=[type(weak), None])
+    np.testing.assert_array_equal(d(weak, y), [4, 5])
+    np.testing.assert_array_equal(d(strong, y), [-2, -3])
+    assert d(y, weak) == "fallback" and d(jnp.full((3,), 1.0), y) == "fallback"
 
 
 def test_the_guard_separates_conditions(calls):

@@ -1,5 +1,6 @@
 """Calls of a ``Program``: after the first one like it, without Python code on the way; the results are those of the long way."""
 
+import enum
 import gc
 import weakref
 
@@ -101,3 +102,36 @@ def test_more_arrays_than_the_direct_way_takes():
     xs = [np.float32(k) for k in range(300)]
     program = kjax.compile(lambda xs: sum(xs), xs)
     assert program(xs) == program(xs) == sum(range(300))
+
+
+class Grade(enum.IntEnum):
+    GOOD = 3
+
+
+ARGUMENTS = [np.arange(6.), np.arange(6), np.arange(6, dtype=np.uint64), np.arange(6) * (1 + 2j), np.arange(12, dtype=np.float32)[::2],
+             np.arange(12, dtype=np.int16).reshape(4, 3).T, np.arange(12.).reshape(4, 3).T, np.float64(3), np.int64(-3), np.uint64(3),
+             np.complex128(2j), np.float32(3), np.bool_(True), np.arange(3) > 1, jnp.arange(3), jnp.full((2,), 1.0), jnp.asarray(2), 3,
+             2.5, True, 2j, Grade.GOOD]
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("x", ARGUMENTS, ids=lambda x: f"{type(x).__name__}-{getattr(x, 'dtype', '')}{np.shape(x)}")
+def test_whatever_numpy_and_jax_hand_over(x, x64):
+    with jax.enable_x64(x64):
+        want = jax.jit(lambda x: x + x)(x)
+        jitted = kjax.jit(lambda x: x + x)
+        compiled = kjax.compile(lambda x: x + x, x)
+        for f in (jitted, jitted, compiled, compiled):  # the long way, then the one that was learned
+            got = f(x)
+            np.testing.assert_array_equal(got, want)
+            assert got.dtype == want.dtype and got.shape == want.shape
+    assert jitted.known == _direct(compiled) == (not isinstance(x, Grade))
+
+
+def test_x64_calls_have_programs_of_their_own():
+    x, f = np.full(3, 1 / 3), kjax.jit(lambda x: x * 1)
+    for x64 in (False, True) * 3:
+        with jax.enable_x64(x64):
+            np.testing.assert_array_equal(f(x), x if x64 else x.astype(np.float32))
+    assert f.known == 2
+    np.testing.assert_array_equal(f(x.astype(np.float32)), x.astype(np.float32))

@@ -15,9 +15,14 @@ def takes(program):
             and not any(dtypes.BY_NAME[leaf.dtype].sign_is_stored for leaf in leaves))
 
 
-def numbers(leaves):
-    """For each flat argument its type where it is one of Python's numbers, else None."""
-    return tuple(type(x) if type(x) in _NUMBERS else None for x in leaves)
+def weak_types(leaves):
+    """For each flat argument its type where that is weak: one of Python's numbers, or such an array of JAX; else None.
+
+    None for all of them where one is a number of a class of its own (an ``IntEnum``): such calls do not go the direct way.
+    """
+    if any(isinstance(x, tuple(_NUMBERS)) and type(x) not in _NUMBERS and not hasattr(x, "dtype") for x in leaves):
+        return None
+    return tuple(type(x) if type(x) in _NUMBERS or _is_array_of_jax(x) and x.weak_type else None for x in leaves)
 
 
 def trees_of(signature):
@@ -52,5 +57,5 @@ def _is_array_of_jax(x):
 
 def same_kind(signature, weak):
     """Is each Python number, of the types ``weak``, of its argument's kind? (An int for a float is converted on the other way.)"""
-    return all(kind is None or _NUMBERS[kind] == dtypes.BY_NAME[leaf.dtype].kind and not leaf.shape
+    return all(kind not in _NUMBERS or _NUMBERS[kind] == dtypes.BY_NAME[leaf.dtype].kind and not leaf.shape
                for kind, leaf in zip(weak, signature.inputs, strict=True))

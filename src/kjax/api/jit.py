@@ -105,7 +105,7 @@ class Jitted(_engine.Dispatch):
         self.environment, self.deadline, self.threads = environment, deadline, threads
         self._programs = {}
         self._direct = {}  # values of the static arguments: the dispatch that takes the others
-        self._learned = {}  # (program, kinds of Python numbers, x64): the loaded program that such calls go to
+        self._learned = {}  # (program, weak types, x64): the loaded program that such calls go to
 
     def _split(self, args, kwargs):
         """(values of static arguments, other positional ones, other keywords)"""
@@ -146,10 +146,11 @@ class Jitted(_engine.Dispatch):
         if not static:
             return self
         try:
-            return self._direct.setdefault(static, _engine.Dispatch(_missed))
+            found = self._direct.get(static)
         except TypeError:
             _require_hashable(static)
             raise
+        return self._direct.setdefault(static, _engine.Dispatch(_missed)) if found is None else found
 
     def _call(self, *args, **kwargs):
         static, dynamic, named = self._split(args, kwargs)
@@ -177,14 +178,17 @@ class Jitted(_engine.Dispatch):
         called = direct.trees_of(program.signature) if local and direct.takes(program) else None
         if called is None:
             return
+        weak = direct.weak_types(leaves)
+        if weak is None:
+            return
         dispatch.guard = _x64()
         direct.prepare(dispatch, called, leaves)
         loaded = program.load(self.environment, threads=self.threads)
-        weak, condition = direct.numbers(leaves), dispatch.guard()
+        condition = dispatch.guard()
         if self._learned.get((program, weak, condition)) is loaded:
             return
         self._learned[program, weak, condition] = loaded
         try:
-            dispatch.add(loaded.call, **called, weak=weak, condition=condition)
+            dispatch.add(loaded.call, **called, weak=weak, condition=condition, narrow=not program.signature.x64)
         except ValueError:
             return  # more arrays than the direct way takes

@@ -52,7 +52,7 @@ class Program:
         self._loaded = weakref.WeakKeyDictionary()
         self._lock = locks.lock()
         self._direct = _engine.Dispatch(functools.partial(_call, weakref.ref(self))) if direct.takes(self) else None
-        self._known = {}  # kinds of Python numbers that go the direct way: the loaded program that they go to
+        self._known = {}  # weak types that go the direct way: the loaded program that they go to
 
     # -- running --------------------------------------------------------------------------------------------
     def load(self, environment=None, *, threads=None):
@@ -101,9 +101,9 @@ class Program:
 
     def _learn(self, leaves):
         """Further calls with arguments like these go to the engine directly."""
-        trees, weak = direct.trees_of(self.signature), direct.numbers(leaves)
+        trees, weak = direct.trees_of(self.signature), direct.weak_types(leaves)
         known = self._direct
-        if known is None or not trees or not direct.same_kind(self.signature, weak):
+        if known is None or not trees or weak is None or not direct.same_kind(self.signature, weak):
             return
         direct.prepare(known, trees, leaves)
         loaded = self.load()
@@ -111,7 +111,7 @@ class Program:
             return
         self._known[weak] = loaded
         try:
-            known.add(loaded.call, **trees, weak=weak)
+            known.add(loaded.call, **trees, weak=weak, narrow=not self.signature.x64)
         except ValueError:
             self._direct = None  # more arrays than the direct way takes
 

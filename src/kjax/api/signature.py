@@ -109,7 +109,8 @@ class Signature:
             return np.require(array, requirements=["C", "A"])
         array = x if isinstance(x, np.ndarray) else None
         if array is None:
-            if isinstance(x, (bool, int, float, complex)):
+            # np.float64 and np.complex128 are Python's numbers by descent alone: their types are strong
+            if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic):
                 return self.scalar(x, leaf)
             array = np.asarray(x)
         if array.dtype != leaf.numpy:
@@ -126,7 +127,7 @@ class Signature:
     def scalar(self, x, leaf):
         kind = dtypes.BY_NAME[leaf.dtype].kind
         order = ("bool", "int", "float", "complex")
-        need = "bool" if isinstance(x, bool) else type(x).__name__
+        need = next(name for name, python in zip(order, (bool, int, float, complex)) if isinstance(x, python))
         have = "int" if kind == "uint" else kind
         if leaf.shape or order.index(need) > order.index(have):
             raise self.wrong(leaf, f"{need}[]")
