@@ -170,7 +170,7 @@ static void leave(struct program *program, struct kjx_frame *frame)
 	kjx_program_leave(program);
 }
 
-int kjx_call_into(struct program *program, PyObject *const *args, PyObject **outs)
+int kjx_call_into(struct program *program, PyObject *const *args, PyObject **outs, bool in_place)
 {
 	struct kjx_run run = { .fuel = ~0ull };
 	struct span lanes = { 0, program->lanes };
@@ -183,7 +183,7 @@ int kjx_call_into(struct program *program, PyObject *const *args, PyObject **out
 		return -1;
 	result = bind_inputs(program, frame, lanes, args, &keep);
 	if (!result)
-		result = make_outputs(program, frame, lanes, NULL, outs);
+		result = make_outputs(program, frame, lanes, in_place ? args : NULL, outs);
 	if (!result)
 		result = run_frame(program, frame, &run);
 	leave(program, frame);
@@ -205,7 +205,7 @@ PyObject *kjx_call(PyObject *self, PyObject *const *args, size_t n, PyObject *ke
 		return PyErr_Format(PyExc_TypeError, "this program takes %u arrays, and was called with %zd",
 				    program->n_inputs, given);
 	result = PyTuple_New(program->n_outputs);
-	if (result && kjx_call_into(program, args, ((PyTupleObject *)result)->ob_item))
+	if (result && kjx_call_into(program, args, ((PyTupleObject *)result)->ob_item, false))
 		Py_CLEAR(result);
 	return result;
 }

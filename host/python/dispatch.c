@@ -87,19 +87,20 @@ static PyObject *dispatch_call(PyObject *self, PyObject *const *args, size_t nar
 
 static PyObject *dispatch_add(PyObject *self, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = { "program", "inputs", "outputs", "keywords", "weak", "condition", "narrow", NULL };
+	static char *names[] = { "program", "inputs", "outputs", "keywords", "weak", "condition", "narrow", "in_place", NULL };
 	struct dispatch *d = (struct dispatch *)self;
 	PyObject *program, *in, *out, *named = Py_None, *weak = Py_None, *condition = Py_None;
 	struct kjx_known *fresh, **room;
-	int narrow = 0;
+	int narrow = 0, in_place = 0;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO|$OOOp:add", names, &kjx_program_type, &program, &in, &out,
-					 &named, &weak, &condition, &narrow))
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OO|$OOOpp:add", names, &kjx_program_type, &program, &in, &out,
+					 &named, &weak, &condition, &narrow, &in_place))
 		return NULL;
 	fresh = kjx_known_new((struct program *)program, in, named, out, weak, d->guard ? condition : NULL);
 	if (!fresh)
 		return NULL;
 	fresh->narrow = narrow;
+	fresh->in_place = in_place;
 	room = PyMem_Realloc(d->known, (size_t)(d->count + 1) * sizeof(*room));
 	if (!room) {
 		kjx_known_put(fresh);
@@ -247,12 +248,13 @@ static int dispatch_set_array(PyObject *self, PyObject *value, void *unused)
 
 static PyMethodDef dispatch_methods[] = {
 	{ "add", (PyCFunction)(void (*)(void))dispatch_add, METH_VARARGS | METH_KEYWORDS,
-	  "add(program, inputs, outputs, *, keywords=None, weak=None, condition=None, narrow=False)\n--\n\n"
+	  "add(program, inputs, outputs, *, keywords=None, weak=None, condition=None, narrow=False, in_place=False)\n--\n\n"
 	  "Calls whose positional arguments have the tree `inputs` (a tuple's), whose keyword arguments have the tree `keywords` (a "
 	  "dict's; None: there are none), and whose leaves have the program's types run `program`; `outputs` is the result's tree. "
 	  "Trees are structures as kjax.ir.trees makes them, or PyTreeDefs: `inputs` is then that of (arguments, keywords). weak: for "
 	  "each leaf None, or the type that it must have: float, int, bool, complex, or the type of JAX's arrays for a weakly typed one. "
-	  "condition: what the guard must return. narrow: 64-bit types stand for the program's 32-bit ones. Raises ValueError." },
+	  "condition: what the guard must return. narrow: 64-bit types stand for the program's 32-bit ones. in_place: arguments "
+	  "that results update become them; such calls go to the fallback where those are no writable arrays of NumPy. Raises ValueError." },
 	{ "forget", dispatch_forget, METH_NOARGS, "forget()\n--\n\nDrop all programs." },
 	{ NULL }
 };

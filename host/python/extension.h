@@ -126,9 +126,10 @@ PyObject *kjx_program_run(PyObject *self, PyObject *args, PyObject *keywords);
 
 /** kjx_call_into - the same for callers that have the arguments in an array and want the outputs in one
  * @outs:	n_outputs new references on success
+ * @in_place:	an argument that an output updates becomes that output; else a copy of it does
  * Return: 0, or -1 with an exception set
  */
-int kjx_call_into(struct program *program, PyObject *const *args, PyObject **outs);
+int kjx_call_into(struct program *program, PyObject *const *args, PyObject **outs, bool in_place);
 
 /* program_type.c: false with an exception set when the program is closed */
 bool kjx_program_enter(struct program *program);

@@ -46,6 +46,18 @@ static int check(const struct kjx_known *known)
 	return -1;
 }
 
+static void mark_updated(struct kjx_known *known)
+{
+	const struct program *p = known->program;
+	u32 i, alias;
+
+	for (i = 0; i < p->n_outputs; i++) {
+		alias = p->outputs[i].slot->alias;
+		if (alias != KJX_NO_ALIAS)
+			known->updated[alias] = true;
+	}
+}
+
 struct kjx_known *kjx_known_new(struct program *program, PyObject *in, PyObject *keywords, PyObject *out, PyObject *weak,
 				PyObject *condition)
 {
@@ -63,6 +75,7 @@ struct kjx_known *kjx_known_new(struct program *program, PyObject *in, PyObject 
 		kjx_known_put(known);
 		return NULL;
 	}
+	mark_updated(known);
 	return known;
 }
 
@@ -166,6 +179,8 @@ static bool leaf_fits(const struct kjx_known *known, struct kjx_request *r, u32 
 	const struct program *program = known->program;
 	PyObject **leaf = &r->leaves[number];
 
+	if (known->in_place && known->updated[number])
+		return PyArray_CheckExact(*leaf) && PyArray_ISWRITEABLE((PyArrayObject *)*leaf) && kjx_is_ready(program, number, *leaf);
 	if (weak == Py_None && kjx_is_ready(program, number, *leaf))
 		return true;
 	if (weak != Py_None && (PyObject *)Py_TYPE(*leaf) != weak)
@@ -213,7 +228,7 @@ PyObject *kjx_known_run(const struct kjx_known *known, struct kjx_request *r)
 	for (i = 0; i < n_in; i++)
 		Py_INCREF(r->leaves[i]);
 	memset(outs, 0, known->program->n_outputs * sizeof(*outs));
-	if (!kjx_call_into(known->program, r->leaves, outs))
+	if (!kjx_call_into(known->program, r->leaves, outs, known->in_place))
 		result = kjx_tree_unflatten(&known->out, outs);
 	for (i = 0; i < n_in; i++)
 		Py_DECREF(r->leaves[i]);

@@ -14,6 +14,7 @@
  * @condition:	what the guard must have said; NULL: there was no guard
  * @weak:	for each leaf None, or the type that it must have: Python's (float ...), or JAX's array, weakly typed; NULL: None for all
  * @narrow:	64-bit types stand for the program's 32-bit ones
+ * @in_place:	arguments that results update become them; @updated says which, one byte for each leaf: those must be arrays of NumPy
  * @in:		tree of the tuple of positional arguments; a foreign one is that of (arguments, keywords)
  * @keywords:	tree of the dict of keyword arguments; without nodes where @in is foreign
  */
@@ -21,7 +22,8 @@ struct kjx_known {
 	u32 references;
 	struct program *program;
 	PyObject *condition, *weak;
-	bool narrow;
+	bool narrow, in_place;
+	u8 updated[KJX_MAX_LEAVES];
 	struct kjx_tree in, keywords, out;
 };
 
@@ -44,7 +46,7 @@ struct kjx_request {
 	PyObject *leaves[KJX_MAX_LEAVES];
 };
 
-/** kjx_known_new - see dispatch.add() for the arguments; @weak and @keywords may be None. The caller sets ->narrow.
+/** kjx_known_new - see dispatch.add() for the arguments; @weak and @keywords may be None. The caller sets ->narrow, ->in_place.
  * Return: one reference, or NULL with ValueError or MemoryError set
  */
 struct kjx_known *kjx_known_new(struct program *program, PyObject *in, PyObject *keywords, PyObject *out, PyObject *weak,

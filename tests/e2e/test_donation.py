@@ -38,3 +38,24 @@ def test_a_donated_argument_becomes_the_result(name):
     got = kjax.jit(function, donate_argnums=0)(given)
     np.testing.assert_array_equal(got, jax.jit(function)(x))
     np.testing.assert_array_equal(given, got)
+
+
+def test_every_call_updates_what_it_may_and_copies_what_it_may_not():
+    f = kjax.jit(lambda state, x: {"n": state["n"] + x, "m": state["m"] * 2}, donate_argnums=0)
+    state, n, m = {"n": X.copy(), "m": M.copy()}, X.copy(), M.copy()
+    for call in range(4):
+        out = f(state, X)
+        n, m = n + X, m * 2
+        assert out["n"] is state["n"] and out["m"] is state["m"]
+        np.testing.assert_array_equal(out["n"], n)
+        np.testing.assert_array_equal(out["m"], m)
+    assert f.known == 1  # not the first call, but all others went to the engine directly
+    kept = {"n": jnp.asarray(X), "m": M.copy()}
+    out = f(kept, X)
+    np.testing.assert_array_equal(kept["n"], X)
+    assert out["m"] is kept["m"]
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    with pytest.raises(TypeError, match="updated in place"):
+        f({"n": frozen, "m": M.copy()}, X)
+    np.testing.assert_array_equal(f(state, X)["n"], n + X)

@@ -394,3 +394,23 @@ def test_a_program_takes_keywords_and_classes_directly(registered):
         program(Registered(f32(1, 2), 1), y=f32(3, 4))
     with pytest.raises(TypeError):
         program(Registered(f32(1, 2), 0), f32(3, 4))
+
+
+def test_updates_in_place(calls):
+    d = make(calls)
+    d.add(_engine.Program(images.elementwise("sub", (2,), alias=0)), LEAVES, "*", in_place=True)
+    x, y = f32(1, 2), f32(3, 4)
+    assert d(x, y) is x
+    np.testing.assert_array_equal(x, [-2, -2])
+    np.testing.assert_array_equal(d(x, y[::-1]), [-6, -5])
+    frozen = f32(1, 2)
+    frozen.flags.writeable = False
+    for args in ((frozen, y), (f32(1, 0, 2)[::2], y), (np.ones(2), y), ([1.0, 2.0], y)):
+        assert d(*args) == "fallback"
+    with pytest.raises(ValueError, match="same buffer twice"):
+        d(x, x)
+    assert d(y, x) is y
+    copies = make(calls)
+    copies.add(_engine.Program(images.elementwise("sub", (2,), alias=0)), LEAVES, "*")
+    np.testing.assert_array_equal(copies(x, x), [0, 0])
+    np.testing.assert_array_equal(x, [-6, -5])

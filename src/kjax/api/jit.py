@@ -168,8 +168,7 @@ class Jitted(_engine.Dispatch):
                 if not (arrays[k].flags.writeable or k < len(leaves) and isinstance(leaves[k], np.ndarray)):
                     arrays[k] = arrays[k].copy()
         out = program.run_flat(arrays, environment=self.environment, deadline=self.deadline, threads=self.threads, in_place=donates)
-        if not donates:
-            self._learn(dispatch, program, leaves)
+        self._learn(dispatch, program, leaves)
         return signature.unflatten(out, leaves)
 
     def _learn(self, dispatch, program, leaves):
@@ -189,6 +188,7 @@ class Jitted(_engine.Dispatch):
             return
         self._learned[program, weak, condition] = loaded
         try:
-            dispatch.add(loaded.call, **called, weak=weak, condition=condition, narrow=not program.signature.x64)
+            dispatch.add(loaded.call, **called, weak=weak, condition=condition, narrow=not program.signature.x64,
+                         in_place=bool(self.donated_numbers or self.donated_names))
         except ValueError:
             return  # more arrays than the direct way takes
