@@ -43,7 +43,7 @@ def test_a_donated_argument_becomes_the_result(name):
 def test_every_call_updates_what_it_may_and_copies_what_it_may_not():
     f = kjax.jit(lambda state, x: {"n": state["n"] + x, "m": state["m"] * 2}, donate_argnums=0)
     state, n, m = {"n": X.copy(), "m": M.copy()}, X.copy(), M.copy()
-    for call in range(4):
+    for _ in range(4):
         out = f(state, X)
         n, m = n + X, m * 2
         assert out["n"] is state["n"] and out["m"] is state["m"]
