@@ -10,8 +10,8 @@
 #define TINY_ROW	16u	/* rows of no more points than this are not worth a strip of their own */
 #define MANY_ROWS	8u
 #define LONG_ROW	256u	/* a map goes row by row where that makes an operand a single value */
-#define SIMPLE_ROW	64u	/* likewise, of a few cheap operations on floats, which are tiles wherever there are any */
-#define SIMPLE_WEIGHT	8u
+#define SIMPLE_ROW	64u	/* likewise, of a few cheap operations that are tiles wherever there are any */
+#define SIMPLE_WEIGHT	12u
 
 static u64 points(const u64 *dims, u32 from, u32 to)
 {
@@ -33,20 +33,58 @@ static u32 put(struct kjx_shape *shape, u32 at, const u64 *dims, u32 from, u32 t
 	return n;
 }
 
-/* a map of few sums, products and quotients of floats of one type */
+static bool is_simple_op(u32 op, u32 dtype)
+{
+	const bool floats = dtype == KJX_DTYPE_F32 || dtype == KJX_DTYPE_F64;
+
+	switch (op) {
+	case KJX_OP_LOAD:
+	case KJX_OP_STORE:
+	case KJX_OP_IOTA:
+	case KJX_OP_SELECT:
+	case KJX_OP_ADD:
+	case KJX_OP_SUB:
+	case KJX_OP_MUL:
+	case KJX_OP_MAX:
+	case KJX_OP_MIN:
+	case KJX_OP_EQ:
+	case KJX_OP_NE:
+	case KJX_OP_LT:
+	case KJX_OP_LE:
+	case KJX_OP_GT:
+	case KJX_OP_GE:
+		return true;
+	case KJX_OP_DIV:
+	case KJX_OP_NEG:
+	case KJX_OP_ABS:
+		return floats;
+	case KJX_OP_AND:
+	case KJX_OP_OR:
+	case KJX_OP_XOR:
+	case KJX_OP_NOT:
+	case KJX_OP_TO_F32:
+	case KJX_OP_TO_I32:
+		return dtype == KJX_DTYPE_I1;
+	}
+	return false;
+}
+
+/* a map of few sums, products, comparisons, selections ... of elements of 4 bytes or 8, and masks */
 static bool is_simple(const struct kjx_image *image, const struct kjx_nest *insn, u32 weight)
 {
 	const struct kjx_uop *u = image->uops + insn->body, *end = u + insn->n_map;
-	const u32 dtype = kjx_uop_dtype(u);
+	u32 log2 = 0;
 
-	if (weight > SIMPLE_WEIGHT || (dtype != KJX_DTYPE_F32 && dtype != KJX_DTYPE_F64))
+	if (weight > SIMPLE_WEIGHT)
 		return false;
 	for (; u != end; u++) {
-		const u32 op = kjx_uop_op(u);
+		const u32 dtype = kjx_uop_dtype(u), size = dtype == KJX_DTYPE_I1 ? 0 : kjx_log2_size(dtype);
+		const bool right = dtype == KJX_DTYPE_F32 || dtype == KJX_DTYPE_F64 || dtype == KJX_DTYPE_I32 || dtype == KJX_DTYPE_U32 ||
+				   dtype == KJX_DTYPE_I1;
 
-		if (kjx_uop_dtype(u) != dtype || (op != KJX_OP_LOAD && op != KJX_OP_STORE && op != KJX_OP_ADD && op != KJX_OP_SUB &&
-						  op != KJX_OP_MUL && op != KJX_OP_DIV))
+		if (!right || !is_simple_op(kjx_uop_op(u), dtype) || (size && log2 && size != log2))
 			return false;
+		log2 = size ? size : log2;
 	}
 	return true;
 }

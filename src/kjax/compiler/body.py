@@ -70,8 +70,9 @@ class Body:
             register = self._to(word, unsigned, unsigned)
         return self.bitcast(register, dtype)
 
-    def iota(self, operand, dtype):
-        carrier = "i32" if dtype == "i32" else "i64"
+    def iota(self, operand, dtype, least, most):
+        """The numbers of an iota, ``least`` to ``most`` of them."""
+        carrier = "i32" if dtype == "i32" or dtype not in ("i64", "u64") and -(1 << 31) <= least and most < 1 << 31 else "i64"
         return self.convert(self.emit("iota", carrier, carrier, (), operand), dtype)
 
     def _to(self, register, name, result):

@@ -7,6 +7,7 @@ else computed aside and copied at the end of the region.
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from kjax.compiler.nest import Operands, map_nest
 from kjax.compiler.views import Buffer, View, dense
 from kjax.errors import UnsupportedOpError
 from kjax.isa import dtypes
+
+ROW, MAX_ROW_NUMBERS = 64, 4096  # elements of a row that pays for its number as a constant; rows that such a constant is made for
 
 
 class Lowering:
@@ -185,11 +188,28 @@ class RegionLowering:
         body.store(operands.add(target), register)
         self.program.emit(map_nest(target.shape, operands, *finish(body), origin))
 
-    @staticmethod
-    def load(body, operands, view):
+    def load(self, body, operands, view):
         if view.is_iota:
-            return body.iota(operands.add(view), view.dtype)
+            table = self.row_numbers(view)
+            if table is None:
+                return body.iota(operands.add(view), view.dtype, *view.extremes())
+            view = table
         return body.load(operands.add(view), view.dtype)
+
+    def row_numbers(self, view):
+        """An iota that is one number for each row of other elements, as a constant with that number; None where it is not.
+
+        A nest reads one element a row where it lies, but would fill a strip with each of an iota's numbers.
+        """
+        varying = [d for d, n in enumerate(view.shape) if n != 1 and view.strides[d]]
+        if len(varying) != 1 or view.dtype not in ("i32", "f32"):
+            return None
+        d, = varying
+        if prod(view.shape[d + 1:]) < ROW or view.shape[d] > MAX_ROW_NUMBERS or max(map(abs, view.extremes())) >= 1 << 24:
+            return None
+        numbers = view.offset + view.strides[d] * np.arange(view.shape[d])
+        column = self.program.constant(numbers.astype(dtypes.BY_NAME[view.dtype].numpy))
+        return column.broadcast(view.shape, (d,))
 
     def materialize(self, view, *, dense_only=False):
         """``view`` itself when it is memory (and dense, if asked), else a fresh copy of it."""

@@ -66,6 +66,11 @@ class View:
     def size(self):
         return prod(self.shape)
 
+    def extremes(self):
+        """(smallest, largest) number of an iota."""
+        ends = [(d - 1) * s for d, s in zip(self.shape, self.strides)]
+        return self.offset + sum(min(e, 0) for e in ends), self.offset + sum(max(e, 0) for e in ends)
+
     def broadcast(self, shape, dims):
         """``dims[k]``: the result dim that dim k becomes; a dim of 1 is stretched."""
         strides = [0] * len(shape)

@@ -9,7 +9,7 @@ from kjax.ir.scalar import splat
 # operations on two constants that NumPy rounds (or wraps) as the engine does
 _FOLDED = {"neg": np.negative, "add": np.add, "sub": np.subtract, "mul": np.multiply, "eq": np.equal, "ne": np.not_equal, "lt": np.less,
            "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
-_FOLDED_DTYPES = {"f32", "f64", "i32", "i64", "u32", "u64"}
+_FOLDED_DTYPES = {"f32", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"}
 _FLOATS = {"f32", "f64", "f16", "bf16"}
 _SIGNED = {"i8", "i16", "i32", "i64"}
 INTEGERS = {"i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"}
@@ -119,6 +119,8 @@ def _quotient(region, op, x, y):
 
 
 def _remainder(region, op, x, y):
+    if op.result.dtype in INTEGERS and _is(y, 1) and op.result.type.size:
+        return _constant(region, op, np.zeros((), constant_of(y).dtype))
     return _shifted(region, op, x, constant_of(y), "and")
 
 
@@ -130,8 +132,122 @@ def _sign(region, op, x):
 def _chosen(region, op, predicate, x, y):
     if x is y:
         return x
+    if predicate.shape != op.result.shape:
+        return None
     known = constant_of(predicate)
-    return None if known is None or predicate.shape != op.result.shape else x if known else y
+    if known is not None:
+        return x if known else y
+    if op.result.dtype == "i1":
+        return _chosen_truth(region, op, predicate, x, y)
+    if op.result.dtype in _SIGNED:
+        return _floor_quotient(region, op, predicate, x, y) or _floor_remainder(region, op, predicate, x, y)
+    return None
+
+
+def _chosen_truth(region, op, predicate, x, y):
+    """A choice between truths of which one is a constant (a mask made from a mask)."""
+    yes, no = constant_of(x), constant_of(y)
+    if yes is not None and no is not None:
+        return predicate if yes else _not(region, op, predicate) or region.add("not", [predicate], op.result.type, source=op.source)
+    if no is not None and not no:
+        return region.add("and", [predicate, x], op.result.type, source=op.source)
+    if yes is not None and yes:
+        return region.add("or", [predicate, y], op.result.type, source=op.source)
+    return None
+
+
+def _made_by(value, name, arity=2):
+    """The operands of the operation ``name`` that makes ``value``; Nones where another one does."""
+    return value.op.operands if value.op is not None and value.op.name == name else (None,) * arity
+
+
+def _alike(a, b):
+    """Whether both are one value, or the same constant."""
+    return a is b or constant_of(a) is not None and constant_of(a) == constant_of(b)
+
+
+def _remainder_of(value):
+    """(x, y) where ``value`` is what the division of x by y leaves; Nones where it is something else."""
+    x, y = _made_by(value, "rem")
+    if x is not None:
+        return x, y
+    x, product = _made_by(value, "sub")
+    a, b = (None, None) if product is None else _made_by(product, "mul")
+    for quotient, y in ((a, b), (b, a)):
+        if quotient is not None:
+            of, by = _made_by(quotient, "div")
+            if of is not None and of is x and _alike(by, y):
+                return x, y
+    return None, None
+
+
+def _is_below(value, x, *limits):
+    a, limit = _made_by(value, "lt")
+    return a is not None and a is x and any(_is(limit, number) for number in limits)
+
+
+def _alike(a, b):
+    """Whether both are one value, or the same constant."""
+    return a is b or constant_of(a) is not None and constant_of(a) == constant_of(b)
+
+
+def _is_below(value, x, *limits):
+    a, limit = _made_by(value, "lt")
+    return a is not None and a is x and any(_is(limit, number) for number in limits)
+
+
+def _is_remainder(value, x, y, quotient):
+    """Whether ``value`` is what the division of ``x`` by ``y`` leaves."""
+    a, b = _made_by(value, "rem")
+    if a is x and _alike(b, y):
+        return True
+    a, product = _made_by(value, "sub")
+    if a is not x:
+        return False
+    a, b = _made_by(product, "mul")
+    return a is quotient and _alike(b, y) or b is quotient and _alike(a, y)
+
+
+def _floor_quotient(region, op, predicate, below, quotient):
+    """``x // d`` as JAX writes it, d > 0: ``x < 1 and x rem d != 0 ? x div d - 1 : x div d``.
+
+    With s = -1 where x < 0, else 0: x ^ s is x or -x - 1, which is not negative, and the quotient of that ^ s is rounded down.
+    """
+    x, d = _made_by(quotient, "div")
+    divisor = None if d is None else constant_of(d)
+    if divisor is None or divisor <= 1:
+        return None
+    a, one = _made_by(below, "sub")
+    if a is not quotient or not _is(one, 1):
+        return None
+    first, second = _made_by(predicate, "and")
+    for negative, rest in ((first, second), (second, first)):
+        left, zero = (None, None) if rest is None else _made_by(rest, "ne")
+        of, by = (None, None) if left is None else _remainder_of(left)
+        if of is not None and of is x and _alike(by, d) and _is(zero, 0) and _is_below(negative, x, 0, 1):
+            break
+    else:
+        return None
+
+    def add(name, *operands):
+        return region.add(name, operands, op.result.type, source=op.source)
+
+    if not int(divisor) & (int(divisor) - 1):
+        return add("shr_arithmetic", x, _constant(region, op, np.asarray(int(divisor).bit_length() - 1, divisor.dtype)))
+    sign = add("shr_arithmetic", x, _constant(region, op, np.asarray(8 * divisor.dtype.itemsize - 1, divisor.dtype)))
+    return add("xor", add("div", add("xor", x, sign), d), sign)
+
+
+def _floor_remainder(region, op, predicate, above, remainder):
+    """``x % d`` as JAX writes it, d a power of two: ``x rem d < 0 ? x rem d + d : x rem d``."""
+    x, d = _remainder_of(remainder)
+    divisor = None if d is None else constant_of(d)
+    if divisor is None or divisor <= 0 or int(divisor) & (int(divisor) - 1):
+        return None
+    a, b = _made_by(above, "add")
+    if a is not remainder or not _alike(b, d) or not _is_below(predicate, remainder, 0):
+        return None
+    return region.add("and", [x, _constant(region, op, np.asarray(divisor - 1, divisor.dtype))], op.result.type, source=op.source)
 
 
 _OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
