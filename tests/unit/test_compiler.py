@@ -264,3 +264,22 @@ def test_narrow_integers_are_contracted_as_they_lie(function, operands, sides):
     rng = np.random.default_rng(0)
     arrays = [rng.integers(np.iinfo(o.dtype).min, np.iinfo(o.dtype).max + 1, o.shape).astype(o.dtype) for o in operands]
     np.testing.assert_array_equal(kjax.jit(function)(*arrays), jax.jit(function)(*arrays))
+
+
+@pytest.mark.parametrize("function", [
+    lambda x, y: (x[:, None] == y[None]).any(1), lambda x, y: (x[:, None] < y[None]).sum(1), lambda x, y: (x[:, None] ^ y[None]).min(1),
+    lambda x, y: jnp.maximum(x[:, None] * 2, y[None]).max(1), lambda x, y: (x[None] * y[:, None]).max(0),
+])
+def test_all_of_one_array_with_all_of_another_has_strips_along_the_result(function):
+    x, y = (np.random.default_rng(n).integers(0, 60, n).astype(np.int32) for n in (3000, 50))
+    program = kjax.compile(function, x, y)
+    assert "x3000 strip" in program.as_text()
+    np.testing.assert_array_equal(program(x, y), function(jnp.asarray(x), jnp.asarray(y)))
+
+
+def test_long_sums_of_floats_are_not_one_rounding_after_the_other():
+    """One array with another: strips along the result would add up 20,000 numbers in a row."""
+    x, y = (np.random.default_rng(n).random(n).astype(np.float32) for n in (300, 20000))
+    program = kjax.compile(lambda x, y: (x[:, None] + y[None]).sum(1), x, y)
+    want = x.astype(np.float64) * y.size + y.astype(np.float64).sum()
+    assert np.abs(program(x, y) - want).max() < 3e-6 * want.max()

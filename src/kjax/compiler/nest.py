@@ -8,6 +8,8 @@ from kjax.compiler.fuse import SMALL_EXTENT, strips_along_kept
 from kjax.errors import LimitError
 from kjax.isa import dtypes, limits
 
+LONG_LANES = 256  # elements along a kept dim that are strips of their own where that reads no operand across its rows
+ORDERED = {("add", "float"), ("mul", "float"), ("add", "complex"), ("mul", "complex")}  # roundings: not many one after the other
 STRIP_BYTES = 32768  # registers of one strip together: many of them are only pointers into tensors, or share a slot
 
 
@@ -90,6 +92,19 @@ def map_nest(shape, operands, uops, registers, source):
                   strip=strip_on_periods(strip_for(uops, registers), dims, strides), source=source)
 
 
+def reads_along(shape, kept, reduced, views, combine):
+    """The kept dim along which a reduction along short or any rows can have its strips instead, or None.
+
+    No operand may lie across it: the rows that are reduced are then made of what does not vary along one of the dims (comparisons
+    of all of one array with all of another).
+    """
+    wide = [d for d in kept if shape[d] != 1]
+    if not wide or shape[wide[-1]] < LONG_LANES or any(v.strides[wide[-1]] not in (0, 1) for v in views):
+        return None
+    rounds = any((u.op, dtypes.BY_NAME[u.dtype].kind) in ORDERED for u in combine)
+    return None if rounds and prod(shape[d] for d in reduced) > SMALL_EXTENT else wide[-1]
+
+
 def reduce_nest(shape, kept, operands, parts, registers, n_acc, source):
     """``parts``: (map, combine, post) bodies. The views have a stride for each dim of ``shape``."""
     reduced = [d for d in range(len(shape)) if d not in kept]
@@ -102,6 +117,10 @@ def reduce_nest(shape, kept, operands, parts, registers, n_acc, source):
         long = prod(shape[d] for d in reduced) > SMALL_EXTENT
         inner = tail if long or prod(shape[d] for d in tail) >= 16 else [d for d in kept]
         outer = [d for d in kept if d not in inner]
+    else:
+        along = reads_along(shape, kept, reduced, operands.views, parts[1])
+        if along is not None:
+            outer, inner = [d for d in kept if d != along], [along]
     dims, strides, counts = collapse_groups((outer, reduced, inner), shape, operands.views)
     if not counts[1]:  # every reduced dim is of size 1
         at = counts[0]

@@ -52,10 +52,13 @@ def _through_canonical(value):
     return value, zero and nan
 
 
-def _compare(value):
-    """A single comparison of one operand's two elements: (operand number, descending, total) or None."""
+def _compare(value, names):
+    """A single comparison of one operand's two elements: (operand number, left is the first element, total), or None.
+
+    ``names``: comparisons it may be.
+    """
     op = value.op
-    if op is None or op.name not in ("lt", "gt"):
+    if op is None or op.name not in names:
         return None
     sides = []
     for side in op.operands:
@@ -67,8 +70,32 @@ def _compare(value):
     (left, canonical, floating), (right, other, _) = sides
     if canonical != other or left ^ 1 != right:
         return None
-    descending = (op.name == "gt") != bool(left % 2)
-    return left // 2, descending, floating and not canonical
+    return left // 2, not left % 2, floating and not canonical
+
+
+def _key(value):
+    """The key that a comparison orders by: (operand, descending, total), or None."""
+    single = _compare(value, ("lt", "gt"))
+    return single and (single[0], (value.op.name == "gt") == single[1], single[2])
+
+
+def _ties(value, key):
+    """Whether ``value`` says that both elements of ``key`` are equal."""
+    same = _compare(value, ("eq",))
+    return same is not None and (same[0], same[2]) == (key[0], key[2])
+
+
+def _lexicographic(op):
+    """(comparison of the first key, whether it ties, comparison of the rest), as they may be, of what joins them."""
+    if op is None:
+        return
+    if op.name == "select":
+        yield op.operands[2], op.operands[0], op.operands[1]
+    if op.name == "or":
+        for first, rest in (op.operands, op.operands[::-1]):
+            if rest.op is not None and rest.op.name == "and":
+                for same, other in (rest.op.operands, rest.op.operands[::-1]):
+                    yield first, same, other
 
 
 def keys_of(region, count):
@@ -76,15 +103,15 @@ def keys_of(region, count):
     keys = []
     value = region.results[0]
     while len(keys) < count:
-        single = _compare(value)
+        single = _key(value)
         if single is not None:
             return [*keys, single]
-        op = value.op  # lexicographic: select(eq(a, b), rest, lt(a, b))
-        if op is None or op.name != "select":
+        for first, same, rest in _lexicographic(value.op):
+            single = _key(first)
+            if single is not None and _ties(same, single):
+                keys.append(single)
+                value = rest
+                break
+        else:
             return None
-        same, value, first = op.operands
-        single = _compare(first)
-        if single is None or same.op is None or same.op.name != "eq":
-            return None
-        keys.append(single)
     return None
