@@ -125,6 +125,27 @@ def test_jit_keywords():
     close(tree, {"out": [X + 1, None, (X,)]})
 
 
+def test_static_arguments_that_are_equal_and_of_different_types():
+    f = kjax.jit(lambda x, n, k=0: x * n + k, static_argnums=1, static_argnames="k")
+    for n in (1, True, 1.0, np.int8(1)) * 2:
+        assert f(np.int8(3), n).dtype == jax.jit(lambda x, n=n: x * n)(np.int8(3)).dtype
+        assert f(np.int8(3), 1, k=n).dtype == jax.jit(lambda x, n=n: x + n)(np.int8(3)).dtype
+
+
+def test_static_arguments_by_position_alone_or_by_name_alone():
+    def which(x, y):
+        return jnp.asarray([isinstance(v, jax.core.Tracer) for v in (x, y)])
+
+    for options, args, kwargs, traced in [({"static_argnums": 1, "static_argnames": ()}, (1, 2), {}, [True, False]),
+                                          ({"static_argnums": 1, "static_argnames": ()}, (1,), {"y": 2}, [True, True]),
+                                          ({"static_argnums": (), "static_argnames": "y"}, (1, 2), {}, [True, True]),
+                                          ({"static_argnums": (), "static_argnames": "y"}, (1,), {"y": 2}, [True, False]),
+                                          ({"static_argnums": 1}, (1,), {"y": 2}, [True, False])]:
+        f = kjax.jit(which, **options)
+        for _ in range(3):
+            np.testing.assert_array_equal(f(*args, **kwargs), traced)
+
+
 def test_a_saved_program_needs_no_jax(tmp_path):
     kjax.compile(lambda p, x: p["w"] @ x, {"w": X}, X[0]).save(tmp_path / "p.kjx")
     code = f"""

@@ -30,7 +30,8 @@ def jit(fun=None, /, *, static_argnums=None, static_argnames=None, donate_argnum
 
 
 def _numbers(fun, numbers, names):
-    """(positions, names) that jax.jit would infer from either."""
+    """(positions, names) that jax.jit would infer from either, where the other one is not said."""
+    infer = numbers is None or names is None
     numbers = () if numbers is None else (numbers,) if isinstance(numbers, int) else tuple(numbers)
     names = () if names is None else (names,) if isinstance(names, str) else tuple(names)
     try:
@@ -39,6 +40,8 @@ def _numbers(fun, numbers, names):
         return numbers, names
     if not any(p.kind is p.VAR_POSITIONAL for p in parameters):  # else it is the call that says which is the last
         numbers = tuple(n % len(parameters) if n < 0 else n for n in numbers)
+    if not infer:
+        return numbers, names
     either = {k: p.name for k, p in enumerate(parameters) if p.kind is p.POSITIONAL_OR_KEYWORD}
     if names and not numbers:
         numbers = tuple(k for k, name in either.items() if name in names)
@@ -59,7 +62,7 @@ def _abstract(x):
 
 
 def _require_hashable(static):
-    """Raise ValueError, as JAX does, for a static argument that cannot be part of a key. ``static``: values and (name, value) pairs."""
+    """Raise ValueError, as JAX does, for a static argument that cannot be part of a key. ``static``: see ``Jitted._split``."""
     for k, value in enumerate(static):
         try:
             hash(value)
@@ -108,12 +111,12 @@ class Jitted(_engine.Dispatch):
         self._learned = {}  # (program, weak types, x64): the loaded program that such calls go to
 
     def _split(self, args, kwargs):
-        """(values of static arguments, other positional ones, other keywords)"""
+        """(types and values of static arguments, other positional ones, other keywords): 1, 1.0 and True are equal, and not the same."""
         if not (self.static_numbers or self.static_names):
             return (), args, kwargs
         numbers = [n + len(args) if n < 0 else n for n in self.static_numbers]
-        static = tuple(args[n] for n in numbers if n < len(args))
-        static += tuple((k, kwargs[k]) for k in sorted(kwargs) if k in self.static_names)
+        static = tuple((type(args[n]), args[n]) for n in numbers if n < len(args))
+        static += tuple((k, type(kwargs[k]), kwargs[k]) for k in sorted(kwargs) if k in self.static_names)
         dynamic = tuple(a for n, a in enumerate(args) if n not in numbers)
         return static, dynamic, {k: v for k, v in kwargs.items() if k not in self.static_names}
 
@@ -133,8 +136,8 @@ class Jitted(_engine.Dispatch):
             raise
         if program is None:
             program = self._programs[key] = compile_program(
-                self.fun, *args, static_argnums=self.static_numbers or None, static_argnames=self.static_names or None,
-                donate_argnums=self.donated_numbers or None, donate_argnames=self.donated_names or None, **kwargs)
+                self.fun, *args, static_argnums=self.static_numbers, static_argnames=self.static_names,
+                donate_argnums=self.donated_numbers, donate_argnames=self.donated_names, **kwargs)
         return program, leaves
 
     def program_for(self, *args, **kwargs):
