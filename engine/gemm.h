@@ -25,7 +25,7 @@ enum kjx_gemm_kind {
 
 /* header of the scratch memory: a tile of out that cannot be stored as vectors, and its column offsets */
 #define KJX_GEMM_SPILL_TILE	2048u
-#define KJX_GEMM_SPILL		(KJX_GEMM_SPILL_TILE + 1024u)
+#define KJX_GEMM_SPILL		(KJX_GEMM_SPILL_TILE + 2048u)
 #define KJX_GEMM_DOTS_COLUMNS	4	/* that KJX_GEMM_DOTS takes at once */
 #define KJX_GEMM_PANEL_ROWS	14u	/* most rows of an lhs panel, any cpu table */
 #define KJX_GEMM_HALF_BYTES	(1u << 17)	/* as much as a product in halves has columns for, at most (cpu.h: of two k and more) */

@@ -394,7 +394,7 @@ u64 kjx_gemm_scratch(const struct kjx_gemm_plan *p)
 {
 	const bool groups = p->kind == KJX_GEMM_GROUPS;
 	const u64 bytes = kjx_dtype_size[p->dtype], lanes = groups ? (p->kc + 1) / 2 : p->kc;	/* along k */
-	const u64 width = p->m == 1 ? 512 : p->m < 4 ? 256 : 128;
+	const u64 width = p->m == 1 ? 1024 : p->m == 2 ? 512 : p->m < 7 ? 256 : 128;	/* of a tile, of any cpu table */
 	u64 total = 0;
 
 	if (p->kind == KJX_GEMM_LINES)
