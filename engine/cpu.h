@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "gemm.h"
 #include "linalg.h"
+#include "transform.h"
 #include "quick.h"
 #include "thread.h"
 #include "tile.h"
@@ -129,6 +130,8 @@ struct kjx_cpu {
 	kjx_product_fn *(*product)(const struct kjx_gemm_plan *p);
 	/* go on with the factorization of a batch of matrices, as gemm does; the budget is in elements that are worked on */
 	u64 (*linalg)(const struct kjx_linalg_run *run, u64 *at, u64 budget, u32 *done);
+	/* go on with transforms, as gemm does; a unit is an element in a pass */
+	u64 (*transform)(const struct kjx_transform_run *run, u64 *at, u64 budget, u32 *done);
 	/* dst[i * dst_stride + j] = src[j * src_stride + i] for i < rows, j < columns: elements, strides in bytes; they do not overlap */
 	void (*turn)(void *dst, s64 dst_stride, const void *src, s64 src_stride, u64 rows, u64 columns, u32 log2_size);
 };

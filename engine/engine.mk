@@ -7,6 +7,7 @@ KJX_CORE += verify verify_body verify_code verify_dot verify_exchange verify_flo
 KJX_CORE += verify_trace verify_view
 KJX_CORE += nest_plan nest_views nest_load nest_place nest_folds nest_layout
 KJX_CORE += part part_dot part_nest scan verify_scan tiles tile_build
+KJX_CORE += transform verify_transform
 KJX_CORE += sort sort_body sort_key sort_merge sort_output sort_radix
 
 # for make only: the files of the core from the tree's root, and those of the cpu tables (engine/cpu/NAME.c, flags

@@ -241,6 +241,34 @@ struct kjx_linalg {
 	u32 m, n, k, zero;
 };
 
+/** struct kjx_transform - opcode transform: discrete Fourier transforms along the middle one of three dims
+ * @kind:	KJX_TRANSFORM_COMPLEX; FORWARD: of real values, frequencies 0 to n / 2; BACKWARD: real values from such, where
+ *		imaginary parts of frequencies 0 and n / 2 are not read
+ * @dtype:	KJX_DTYPE_F32 or F64: of parts, scale and roots. in: of that type or (complex, backward) complex of such
+ *		parts; out: of that type (backward), else complex
+ * @flags:	of a complex transform: KJX_TRANSFORM_FLAG_INVERSE: the exponent's sign is positive; KJX_TRANSFORM_FLAG_TURNED:
+ *		results are multiplied by roots, dims[2] for each place; then dims[2] is a multiple of KJX_TRANSFORM_LANES
+ * @n_factors, @factors: radices of the passes, first to last: 2, 3, 4, 5, or, of complex transforms, 8; of other kinds odd ones
+ *		come last, and a forward transform goes from the last to the first. Their product is dims[1]. The rest is zero
+ * @scale:	bits of an f64; rounded to dtype, results are multiplied by it
+ * @roots, @roots_at: tensor, and the element where cos and sin of the passes begin: pass after pass, for i from 1 to
+ *		m - 1 (complex; others: to (m - 1) / 2, where m is the length divided by the factors so far), for j from 1 to
+ *		radix - 1, cos, sin (2 pi i j / (radix m)). Then, with TURNED, for each place dims[2] cos, dims[2] sin. Conjugates
+ *		are taken unless INVERSE or BACKWARD
+ * @dims:	transforms, their length (at most KJX_TRANSFORM_MAX_LENGTH), transforms
+ * followed by two operands (in, out) with 3 strides each, where dims[1] may stand for dims[1] / 2 + 1. out overlaps nothing.
+ */
+struct kjx_transform {
+	struct kjx_insn insn;
+	u8 kind, dtype, flags, n_factors;
+	u32 source;
+	u8 factors[KJX_TRANSFORM_MAX_FACTORS];
+	u64 scale;
+	u32 roots, zero;
+	s64 roots_at;
+	u64 dims[3];
+};
+
 /** struct kjx_scan - opcode scan: out[i] = in[0] op in[1] op ... op in[i] along the last dim
  * @rank:	1 to KJX_MAX_RANK
  * @code:	as in struct kjx_uop: add, mul, max, min, and, or, xor on a type that is not complex

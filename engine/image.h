@@ -174,6 +174,12 @@ static inline const struct kjx_operand *kjx_linalg_operand(const struct kjx_lina
 	return (const struct kjx_operand *)(l + 1) + i;
 }
 
+/* operand 0 is read, 1 written */
+static inline const struct kjx_operand *kjx_transform_operand(const struct kjx_transform *t, u32 i)
+{
+	return kjx_operand_at(t + 1, 3, i);
+}
+
 static inline const u64 *kjx_scan_dims(const struct kjx_scan *s)
 {
 	return (const u64 *)(s + 1);

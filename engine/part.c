@@ -11,7 +11,7 @@
  */
 #include "part.h"
 
-#define INDEX_PIECE 32768u	/* gather, sort, scan, linalg: elements that are moved, work units */
+#define INDEX_PIECE 32768u	/* gather, sort, scan, linalg, transform: elements that are moved, work units */
 
 struct kjx_seat {
 	struct kjx_vm vm;
@@ -72,6 +72,10 @@ bool kjx_split_set(const struct kjx_image *image, const struct kjx_insn *insn, c
 	case KJX_OPCODE_LINALG:
 		split->units = ((const struct kjx_linalg *)p)->batch;
 		split->cost = kjx_linalg_cost(image, p);
+		break;
+	case KJX_OPCODE_TRANSFORM:
+		split->units = kjx_transform_units(p);
+		split->cost = kjx_transform_cost(image, p);
 		break;
 	default:
 		return false;

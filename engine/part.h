@@ -11,7 +11,7 @@
  *	rows	nests that run together: points of dim 0, where kjx_rows_are_apart() finds that no row touches another one's bytes
  *	dot	points of the outermost batch dim; else rows of whole tiles, or columns of the outermost n dim; k is never cut
  *	gather	batch points along the outermost batch dim; scatter is not cut: its updates take effect in order
- *	sort	rows;	scan: rows;	linalg: members of the batch
+ *	sort	rows;	scan: rows;	linalg: members of the batch;	transform: groups of lanes
  *
  * Each seat of a team (engine.h) does piece after piece, as a slice of its own: a vm for the handlers' progress, its own scratch
  * and links. What is counted is the same whoever does it.
@@ -77,6 +77,7 @@ void kjx_dot_split(const struct kjx_image *image, const struct kjx_dot *insn, co
 		   struct kjx_split *split);
 u64 kjx_gather_units(const struct kjx_gather *insn);
 u64 kjx_sort_rows(const struct kjx_sort *insn);
+u64 kjx_transform_units(const struct kjx_transform *insn);
 u64 kjx_scan_units(const struct kjx_image *image, const struct kjx_scan *insn);
 
 /* may the rows of the nests from @first to @last, which run together, be done in any order? */

@@ -75,6 +75,8 @@ u64 kjx_plan_insn_bytes(const struct kjx_image *image, const struct kjx_insn *in
 		return kjx_gather_plan_bytes(image, p);
 	case KJX_OPCODE_SORT:
 		return kjx_align_up(kjx_sort_plan_bytes(image, p), 8);
+	case KJX_OPCODE_TRANSFORM:
+		return kjx_align_up(kjx_transform_plan_bytes(image, p), 8);
 	case KJX_OPCODE_LINALG:
 		return kjx_align_up(kjx_linalg_plan_bytes(image, p), 8);
 	case KJX_OPCODE_SCAN:
@@ -107,6 +109,8 @@ u64 kjx_plan_insn_scratch(const struct kjx_image *image, const struct kjx_insn *
 		return kjx_sort_scratch(image, p);
 	case KJX_OPCODE_SCAN:
 		return kjx_scan_scratch(image, p);
+	case KJX_OPCODE_TRANSFORM:
+		return kjx_transform_scratch(image, p);
 	case KJX_OPCODE_LINALG:
 		return kjx_linalg_scratch(image, p);
 	default:
@@ -151,6 +155,9 @@ u64 kjx_plan_insn_cost(const struct kjx_image *image, const struct kjx_insn *ins
 		break;
 	case KJX_OPCODE_SCAN:
 		cost = kjx_scan_cost(image, p);
+		break;
+	case KJX_OPCODE_TRANSFORM:
+		cost = kjx_transform_cost(image, p);
 		break;
 	case KJX_OPCODE_LINALG:
 		cost = kjx_linalg_cost(image, p);
@@ -285,6 +292,9 @@ static void build_step(struct kjx_builder *b, struct open *o, struct kjx_step *s
 		break;
 	case KJX_OPCODE_SCAN:
 		step->plan = kjx_scan_build(b, p);
+		break;
+	case KJX_OPCODE_TRANSFORM:
+		step->plan = kjx_transform_build(b, p);
 		break;
 	case KJX_OPCODE_LINALG:
 		step->plan = kjx_linalg_build(b, p);

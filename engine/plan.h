@@ -294,6 +294,16 @@ u64 kjx_sort_cost(const struct kjx_image *image, const struct kjx_sort *insn);
 const struct kjx_sort_plan *kjx_sort_build(struct kjx_builder *b, const struct kjx_sort *insn);
 enum kjx_status kjx_sort_run(struct kjx_slice *s, const struct kjx_sort_plan *p);
 
+/* transform.c: sizes for the verifier too */
+struct kjx_transform_step;
+u64 kjx_transform_elements(const struct kjx_transform *insn, u32 operand);	/* of one transform that are read, written */
+u64 kjx_transform_roots(const struct kjx_transform *insn);	/* elements, saturating; factors are verified */
+u64 kjx_transform_plan_bytes(const struct kjx_image *image, const struct kjx_transform *insn);
+u64 kjx_transform_scratch(const struct kjx_image *image, const struct kjx_transform *insn);
+u64 kjx_transform_cost(const struct kjx_image *image, const struct kjx_transform *insn);
+const struct kjx_transform_step *kjx_transform_build(struct kjx_builder *b, const struct kjx_transform *insn);
+enum kjx_status kjx_transform_run(struct kjx_slice *s, const struct kjx_transform_step *p);
+
 /* linalg.c: sizes of operands for the verifier too */
 struct kjx_linalg_step;
 struct kjx_linalg_kind {

@@ -7,7 +7,7 @@
  *	verify_tables.c	arguments and tensors: every tensor lies inside its storage
  *	verify_code.c	walks the instructions, regions, cost
  *	verify_view.c	affine views: bounds, overlap
- *	verify_nest.c, verify_dot.c, verify_index.c, verify_sort.c, verify_scan.c, verify_linalg.c, verify_exchange.c,
+ *	verify_nest.c, verify_dot.c, verify_index.c, verify_sort.c, verify_scan.c, verify_linalg.c, verify_transform.c, verify_exchange.c,
  *	verify_trace.c	one family of instructions each
  *	verify_body.c	micro-programs
  *	verify_flops.c	arithmetic operations of a verified instruction (work units: plan.c)
@@ -145,6 +145,7 @@ enum kjx_status kjx_verify_dot(struct kjx_verifier *v, const struct kjx_dot *d);
 enum kjx_status kjx_verify_gather(struct kjx_verifier *v, const struct kjx_gather *g);
 enum kjx_status kjx_verify_sort(struct kjx_verifier *v, const struct kjx_sort *s);
 enum kjx_status kjx_verify_linalg(struct kjx_verifier *v, const struct kjx_linalg *l);
+enum kjx_status kjx_verify_transform(struct kjx_verifier *v, const struct kjx_transform *t);
 enum kjx_status kjx_verify_scan(struct kjx_verifier *v, const struct kjx_scan *s);
 enum kjx_status kjx_verify_exchange(struct kjx_verifier *v, const struct kjx_exchange *e);
 enum kjx_status kjx_verify_trace(struct kjx_verifier *v, const struct kjx_trace *t);

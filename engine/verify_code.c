@@ -83,6 +83,8 @@ static u32 fixed_bytes(u32 opcode)
 		return sizeof(struct kjx_sort);
 	case KJX_OPCODE_SCAN:
 		return sizeof(struct kjx_scan);
+	case KJX_OPCODE_TRANSFORM:
+		return sizeof(struct kjx_transform);
 	case KJX_OPCODE_LINALG:
 		return sizeof(struct kjx_linalg);
 	case KJX_OPCODE_WHILE:
@@ -246,6 +248,8 @@ static kjx_noinline enum kjx_status verify_insn(struct walk *w, const struct kjx
 		return kjx_verify_sort(w->v, (const void *)insn);
 	case KJX_OPCODE_SCAN:
 		return kjx_verify_scan(w->v, (const void *)insn);
+	case KJX_OPCODE_TRANSFORM:
+		return kjx_verify_transform(w->v, (const void *)insn);
 	case KJX_OPCODE_LINALG:
 		return kjx_verify_linalg(w->v, (const void *)insn);
 	case KJX_OPCODE_EXCHANGE:

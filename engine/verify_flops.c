@@ -50,6 +50,17 @@ static u64 sort_flops(const struct kjx_image *image, const struct kjx_sort *s)
 	return kjx_sat_mul(kjx_sat_mul(points(dims, s->rank), levels), each);
 }
 
+/* 5 n log2(n) for each, half of it where the values are real, as transforms are usually counted */
+static u64 transform_flops(const struct kjx_transform *t)
+{
+	const u64 elements = kjx_sat_mul(points(t->dims, 3), t->kind == KJX_TRANSFORM_COMPLEX ? 10 : 5);
+	u64 levels = 0;
+
+	while (levels < 63 && 1ull << levels < t->dims[1])
+		levels++;
+	return kjx_sat_mul(elements, levels) / 2;
+}
+
 u64 kjx_insn_flops(const struct kjx_image *image, const struct kjx_insn *insn)
 {
 	const struct kjx_gather *g = (const void *)insn;
@@ -65,6 +76,8 @@ u64 kjx_insn_flops(const struct kjx_image *image, const struct kjx_insn *insn)
 		return kjx_sat_mul(points(kjx_gather_dims(g), kjx_gather_rank(g)), body_flops(image, g->body, g->n_uops));
 	case KJX_OPCODE_SCAN:
 		return points(kjx_scan_dims(scan), scan->rank);
+	case KJX_OPCODE_TRANSFORM:
+		return transform_flops((const void *)insn);
 	case KJX_OPCODE_SORT:
 		return sort_flops(image, (const void *)insn);
 	}

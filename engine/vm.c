@@ -67,6 +67,8 @@ enum kjx_status kjx_step_run(struct kjx_slice *s, const struct kjx_step *step)
 		return kjx_sort_run(s, step->plan);
 	case KJX_OPCODE_SCAN:
 		return kjx_scan_run(s, step->plan);
+	case KJX_OPCODE_TRANSFORM:
+		return kjx_transform_run(s, step->plan);
 	case KJX_OPCODE_LINALG:
 		return kjx_linalg_run(s, step->plan);
 	case KJX_OPCODE_TRACE:

@@ -190,6 +190,7 @@ enum kjx_status {
 #define KJX_OPCODE_SORT 5
 #define KJX_OPCODE_LINALG 6
 #define KJX_OPCODE_SCAN 7
+#define KJX_OPCODE_TRANSFORM 8
 #define KJX_OPCODE_WHILE 16
 #define KJX_OPCODE_DO 17
 #define KJX_OPCODE_CASE 18
@@ -206,6 +207,7 @@ enum kjx_status {
 	X(SORT, "sort") \
 	X(LINALG, "linalg") \
 	X(SCAN, "scan") \
+	X(TRANSFORM, "transform") \
 	X(WHILE, "while") \
 	X(DO, "do") \
 	X(CASE, "case") \
@@ -221,6 +223,15 @@ enum kjx_status {
 #define KJX_TRACE_CALL 2
 #define KJX_INDEX_CLAMP 0
 #define KJX_INDEX_SKIP 1
+
+#define KJX_TRANSFORM_COMPLEX 1
+#define KJX_TRANSFORM_FORWARD 2
+#define KJX_TRANSFORM_BACKWARD 3
+#define KJX_TRANSFORM_FLAG_INVERSE 1
+#define KJX_TRANSFORM_FLAG_TURNED 2
+#define KJX_TRANSFORM_MAX_LENGTH 4096
+#define KJX_TRANSFORM_MAX_FACTORS 16
+#define KJX_TRANSFORM_LANES 16
 
 #define KJX_LINALG_EIGH 1
 #define KJX_LINALG_SVD 2

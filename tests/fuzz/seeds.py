@@ -74,6 +74,8 @@ def compiled():
         "sort_pairs": (lambda x, y: jax.lax.sort((x, y), num_keys=1), i32(90), f32(90)),
     }
     functions |= {
+        "fft": (jnp.fft.fft, typed("complex64", 3, 5, 60)), "ifft2": (jnp.fft.ifft2, typed("complex128", 16, 18)),
+        "rfft": (lambda x: jnp.fft.irfft(jnp.fft.rfft(x) * 2), f32(20, 48)), "fft_long": (jnp.fft.fft, typed("complex64", 1024)),
         "eigh": (jnp.linalg.eigh, f32(2, 5, 5)), "svd": (jnp.linalg.svd, f32(4, 6)), "eig": (jnp.linalg.eig, f32(6, 6)),
         "schur": (jax.scipy.linalg.schur, typed("complex64", 5, 5)), "qr": (lambda a: jax.lax.linalg.qr(a, pivoting=True), f32(5, 3)),
         "solve": (jnp.linalg.solve, typed("float64", 4, 4), typed("float64", 4, 9)), "cholesky": (jnp.linalg.cholesky, f32(4, 4)),

@@ -28,6 +28,7 @@ from kjax.bytecode.program import (
     Sort,
     Tensor,
     Trace,
+    Transform,
     Uop,
     Value,
     While,
@@ -137,6 +138,20 @@ def scan():
     return Image(tensors, [Argument(0, "f32", (3, 4))], [Argument(1, "f32", (3, 4))], [insn])
 
 
+def transform():
+    """of two times three transforms of twelve elements, in the arena"""
+    tensors = [Tensor("c64", "input", 576), Tensor("c64", "output", 576), Tensor("f32", "arena", 88)]
+    insn = Transform("complex", "f32", (2, 12, 3), (4, 3), view(0, 36, 3, 1), view(1, 36, 1, 12), Operand(2, 4, ()), 0.5, ("inverse",))
+    return Image(tensors, [Argument(0, "c64", (2, 12, 3))], [Argument(1, "c64", (2, 3, 12))], [insn], arena=128)
+
+
+def half_spectrum():
+    """of twelve real elements"""
+    tensors = [Tensor("f64", "input", 96), Tensor("c128", "output", 112), Tensor("f64", "constant", 96)]
+    insn = Transform("forward", "f64", (1, 12, 1), (4, 3), view(0, 12, 1, 12), view(1, 7, 1, 7), Operand(2, 0, ()))
+    return Image(tensors, [Argument(0, "f64", (12,))], [Argument(1, "c128", (7,))], [insn], constants=bytes(96))
+
+
 def _increment(tensor):
     """t[0] += t[1], i32"""
     body = (Uop("load", "i32", 0, imm=0), Uop("load", "i32", 1, imm=1), Uop("add", "i32", 0, 0, 1),
@@ -190,7 +205,7 @@ def empty():
 
 
 PROGRAMS = {f.__name__: f for f in (map_nest, reduce_nest, in_place, dot, gather, scatter, sort_by_keys, sort_by_body, scan, linalg,
-                                    eigenvalues, loop, exchange, all_gather, trace, trace_call, empty)}
+                                    eigenvalues, transform, half_spectrum, loop, exchange, all_gather, trace, trace_call, empty)}
 
 
 # -- bytes ---------------------------------------------------------------------------------------------------------

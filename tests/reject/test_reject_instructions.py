@@ -28,7 +28,7 @@ def test_opcode_flags_length(refuses, name):
 
 @pytest.mark.parametrize("name, at", [
     ("dot", 13), ("dot", 14), ("dot", 16), ("sort_by_keys", 14),
-    ("exchange", 24), ("linalg", 36)])
+    ("exchange", 24), ("linalg", 36), ("transform", 44)])
 def test_reserved_field(refuses, name, at):
     refuses(assembled_poke(name, "B", at, 1), "reserved_set", 0)
 

@@ -79,3 +79,62 @@ def test_zeros_stay_zeros():
         x = np.full((2, n), 0.1, np.float32)
         got = kjax.compile(jnp.fft.rfft, x)(x)
         assert np.array_equal(np.asarray(jax.jit(jnp.fft.rfft)(x)), got), n
+
+
+LANES = [2, 9, 20, 60, 64, 100, 128, 243, 256]
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize("n", LANES)
+def test_same_bits_as_xla_in_lanes(n, dtype):
+    """Several transforms at once, the instruction's: along the last dim and another."""
+    def everything(*args):
+        return [f(x) for (f, _), x in zip(_kinds(n).values(), args)] + [jnp.fft.fft(jnp.swapaxes(args[0], 0, 1), axis=0)]
+
+    args = [_complex(length, dtype, (18,)) for _, length in _kinds(n).values()]
+    with jax.enable_x64(True):
+        want = jax.jit(everything)(*args)
+        compiled = kjax.compile(everything, *args)
+        got = compiled(*args)
+    assert compiled.as_text().count(" transform.") == 5
+    for name, g, w in zip([*_kinds(n), "columns"], got, want):
+        np.testing.assert_array_equal(g, w, err_msg=name)
+
+
+@pytest.mark.parametrize("shape", [(512,), (3, 1280), (4096,), (6000,), (2, 20480), (1 << 17,)])
+def test_long_ones_in_two(shape):
+    x = _complex(shape[-1], np.complex64, shape[:-1])
+    compiled = kjax.compile(lambda x: (jnp.fft.fft(x), jnp.fft.ifft(x), jnp.fft.fft(x.real)), x)
+    assert shape[-1] % 256 or compiled.as_text().count(" transform.") == 6
+    wide = x.astype(complex)
+    for g, w in zip(compiled(x), (np.fft.fft(wide), np.fft.ifft(wide), np.fft.fft(wide.real))):
+        assert np.abs(g - w).max() <= 4e-7 * np.abs(w).max()
+
+
+@pytest.mark.parametrize("n", [4096, 10000, 65536])
+def test_long_real_ones(n):
+    x = _complex(n, np.complex64, (1,))
+    half = _complex(n // 2 + 1, np.complex64, (1,))
+    got = kjax.compile(lambda x, y: (jnp.fft.rfft(x.real), jnp.fft.irfft(y)), x, half)(x, half)
+    wide = half.astype(complex)
+    wide[:, [0, -1]] = wide[:, [0, -1]].real
+    for g, w in zip(got, (np.fft.rfft(x.real.astype(float)), np.fft.irfft(wide))):
+        assert np.abs(g - w).max() <= 6e-7 * np.abs(w).max()
+
+
+def test_transformations():
+    """JAX differentiates and batches; the instruction is what comes out, within loops too."""
+    def loss(x):
+        y = jnp.fft.fft2(x)
+        return jnp.sum(jnp.abs(jnp.fft.ifft(y * y, axis=-1)) ** 2) + jnp.sum(jnp.fft.irfft(jnp.fft.rfft(x) * 2) ** 2)
+
+    def many(x):
+        return jax.lax.fori_loop(0, 3, lambda k, x: jnp.fft.ifft(jnp.fft.fft(x) * 0.5), x)
+
+    x = _complex(24, np.complex64, (5, 16)).real
+    z = _complex(24, np.complex64, (16,))
+    for f, a in ((jax.vmap(jax.grad(loss)), x), (jax.vmap(loss), x), (many, z)):
+        compiled = kjax.compile(f, a)
+        assert " transform." in compiled.as_text()
+        got, want = np.asarray(compiled(a)), np.asarray(jax.jit(f)(a))
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5 * np.abs(want).max())

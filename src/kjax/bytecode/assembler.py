@@ -91,6 +91,14 @@ def _scan(s, bodies):
     return "scan", head + _dims(s.dims) + _operand(s.input) + _operand(s.out)
 
 
+def _transform(t, bodies):
+    flags = sum(opcodes.TRANSFORM_FLAGS[f] for f in t.flags)
+    factors = bytes(t.factors).ljust(opcodes.TRANSFORM_MAX_FACTORS, b"\0")
+    head = struct.pack("<BBBBI", opcodes.TRANSFORM_KINDS[t.kind], dtypes.BY_NAME[t.dtype].number, flags, len(t.factors), t.source)
+    head += factors + struct.pack("<dIIq", t.scale, t.roots.tensor, 0, t.roots.offset)
+    return "transform", head + _dims(t.dims) + _operand(t.input) + _operand(t.out)
+
+
 def _exchange(e, bodies):
     if e.kind == "all_gather":
         table = [group << 16 | place for group, place in e.table]
@@ -119,6 +127,7 @@ _ENCODERS = {
     p.Sort: _sort,
     p.Scan: _scan,
     p.Linalg: _linalg,
+    p.Transform: _transform,
     p.Exchange: _exchange,
     p.Trace: _trace,
     p.While: lambda w, _: ("while", struct.pack("<QII", w.trips, 0, w.source)),

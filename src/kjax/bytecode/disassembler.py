@@ -15,6 +15,7 @@ from kjax.isa import container, dtypes, linalg, opcodes, ops
 _STORAGE = {number: name for name, number in container.STORAGE.items()}
 _EXCHANGES = {number: name for name, number in opcodes.EXCHANGE_KINDS.items()}
 _TRACES = {number: name for name, number in opcodes.TRACE_KINDS.items()}
+_TRANSFORMS = {number: name for name, number in opcodes.TRANSFORM_KINDS.items()}
 _MODES = {number: name for name, number in opcodes.INDEX_MODES.items()}
 _UOP = struct.Struct("<HBBBBH")
 
@@ -105,6 +106,13 @@ def _scan(r, _):
     return p.Scan(ops.BY_NUMBER[code >> ops.DTYPE_BITS].name, dtype, dims, r.operand(rank), r.operand(rank), source)
 
 
+def _transform(r, _):
+    kind, dtype, bits, n, source, factors, scale, roots, _, at, *dims = r.take(f"BBBBI{opcodes.TRANSFORM_MAX_FACTORS}sdIIq3Q")
+    flags = tuple(name for name, bit in opcodes.TRANSFORM_FLAGS.items() if bits & bit)
+    return p.Transform(_TRANSFORMS[kind], dtypes.BY_NUMBER[dtype].name, tuple(dims), tuple(factors[:n]), r.operand(3), r.operand(3),
+                       p.Operand(roots, at, ()), scale, flags, source)
+
+
 def _while(r, _):
     trips, _, source = r.take("QII")
     return p.While(trips, source)
@@ -142,7 +150,7 @@ def _trace(r, _):
 
 
 _DECODERS = {"nest": _nest, "dot": _dot, "gather": _gather, "scatter": lambda r, b: _gather(r, b, True), "sort": _sort, "scan": _scan,
-             "trace": _trace, "linalg": _linalg,
+             "trace": _trace, "linalg": _linalg, "transform": _transform,
              "while": _while, "do": _do, "case": _case, "branch": lambda r, b: p.Branch(), "end": lambda r, b: p.End()}
 
 

@@ -110,6 +110,12 @@ def _scan(s, image):
     return [f"scan {_dims(s.dims)} by {s.op}.{s.dtype}", f"{_view(s.input, image)} -> {_view(s.out, image)}"]
 
 
+def _transform(t, image):
+    flags = "".join(f", {f}" for f in t.flags) + (f", scale {t.scale:g}" if t.scale != 1 else "")
+    return [f"transform.{t.dtype} {t.kind} {_dims(t.dims)}, factors {_dims(t.factors)}{flags}",
+            f"{_view(t.input, image)} -> {_view(t.out, image)}", f"roots = {_view(t.roots, image)}"]
+
+
 def _exchange(e, image):
     if e.kind == "lane_id":
         return [f"lane_id -> t{e.out}"]
@@ -132,6 +138,7 @@ _LINES = {
     p.Sort: _sort,
     p.Scan: _scan,
     p.Linalg: _linalg,
+    p.Transform: _transform,
     p.Exchange: _exchange,
     p.Trace: _trace,
     p.While: lambda w, _: [f"while at most {w.trips} times" if w.trips else "while"],

@@ -132,6 +132,22 @@ class Linalg:
 
 
 @dataclass(frozen=True)
+class Transform:
+    """``kind``: one of ``isa.opcodes.TRANSFORM_KINDS``; ``dtype``: of the parts. ``dims``: transforms, their length, transforms."""
+
+    kind: str
+    dtype: str
+    dims: tuple
+    factors: tuple
+    input: Operand
+    out: Operand
+    roots: Operand
+    scale: float = 1.0
+    flags: tuple = ()
+    source: int = 0
+
+
+@dataclass(frozen=True)
 class Scan:
     """Prefixes along the last dim by the micro-operation ``op`` on ``dtype``."""
 

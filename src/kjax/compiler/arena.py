@@ -26,6 +26,8 @@ def touched(instruction):
         views = tuple(v for pair in instruction.pairs for v in pair)
     elif isinstance(instruction, p.Linalg):
         views = tuple(v for v in instruction.operands if v is not None)
+    elif isinstance(instruction, p.Transform):
+        views = (instruction.input, instruction.out, instruction.roots)
     elif isinstance(instruction, p.Scan):
         views = (instruction.input, instruction.out)
     elif isinstance(instruction, p.Exchange):

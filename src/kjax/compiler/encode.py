@@ -52,6 +52,8 @@ def _number(instruction, tensors):
         return replace(instruction, pairs=tuple(tuple(map(tensors.operand, pair)) for pair in instruction.pairs))
     if isinstance(instruction, p.Linalg):
         return replace(instruction, operands=tuple(o and tensors.operand(o) for o in instruction.operands))
+    if isinstance(instruction, p.Transform):
+        return replace(instruction, **{k: tensors.operand(getattr(instruction, k)) for k in ("input", "out", "roots")})
     if isinstance(instruction, p.Scan):
         return replace(instruction, input=tensors.operand(instruction.input), out=tensors.operand(instruction.out))
     if isinstance(instruction, (p.Do, p.Case)):

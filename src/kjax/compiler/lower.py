@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from kjax.compiler import clusters, control, data, linalg, products
+from kjax.compiler import clusters, control, data, linalg, products, transform
 from kjax.compiler.body import Body, finish
 from kjax.compiler.fuse import VIEWS, Cluster, free_values, is_elementwise, partition
 from kjax.compiler.nest import Operands, map_nest
@@ -373,4 +373,4 @@ def _users(region):
     return users
 
 
-_HANDLERS = {**data.HANDLERS, **products.HANDLERS, **control.HANDLERS, **linalg.HANDLERS}
+_HANDLERS = {**data.HANDLERS, **products.HANDLERS, **control.HANDLERS, **linalg.HANDLERS, **transform.HANDLERS}

@@ -7,11 +7,12 @@ Python operators, for decompositions that are formulas.
 
 import hashlib
 from contextlib import contextmanager
+from math import prod
 
 import numpy as np
 
 from kjax.errors import UnsupportedOpError
-from kjax.ir.check import linalg_signature
+from kjax.ir.check import linalg_signature, transform_length
 from kjax.ir.graph import Region, Source, Type
 from kjax.isa import dtypes, ops
 
@@ -199,6 +200,14 @@ class Builder:
         """Results of a row of ``isa/linalg.py``."""
         types = linalg_signature(kind, flags, [v.type for v in operands])[-1]
         return self.add("linalg", operands, types, kind=kind, flags=tuple(flags))
+
+    def transform(self, x, roots, **attributes):
+        """Fourier transforms of ``x`` (rank 3), see ``ir/graph.py`` and ``frontend/legalize/fft_lanes.py``."""
+        n = prod(attributes["factors"])
+        made = transform_length(attributes["kind"], n)[1]
+        shape = [made if d == attributes["dim"] else m for d, m in enumerate(x.shape)]
+        dtype = roots.dtype if attributes["kind"] == "backward" else JOIN[roots.dtype]
+        return self.add("transform", [x, roots], Type(dtype, tuple(shape[d] for d in attributes["order"])), **attributes)
 
     def dynamic_slice(self, value, starts, sizes):
         return self.add("dynamic_slice", [value, *starts], Type(value.dtype, tuple(sizes)), sizes=tuple(sizes))

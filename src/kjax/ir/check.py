@@ -7,10 +7,11 @@ a graph may check it again.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 from kjax.errors import CompileError
 from kjax.ir.graph import Type
-from kjax.isa import dtypes, limits, linalg, ops
+from kjax.isa import dtypes, limits, linalg, opcodes, ops
 
 
 class Wrong(Exception):
@@ -341,6 +342,38 @@ def _linalg(op):
     return linalg_signature(op.attributes["kind"], op.attributes["flags"], [v.type for v in op.operands])[-1]
 
 
+def transform_length(kind, n):
+    """Elements of a transform of length ``n`` that are read, and written."""
+    half = n // 2 + 1
+    return (half if kind == "backward" else n), (half if kind == "forward" else n)
+
+
+def transform_roots(kind, factors, turned=0):
+    """How many numbers the roots of a transform are; ``turned``: roots for each element, for so many lanes."""
+    m = n = prod(factors)
+    count = n * turned
+    for r in factors:
+        m //= r
+        count += (m - 1 if kind == "complex" else (m - 1) // 2) * (r - 1)
+    return 2 * count
+
+
+def _transform(op):
+    x, roots, at = op.operands[0].type, op.operands[1].type, op.attributes
+    kind, factors, parts = at["kind"], at["factors"], roots.dtype
+    need(parts in ("f32", "f64") and kind in opcodes.TRANSFORM_KINDS, f"no transform {kind} of parts of {parts}")
+    whole = {"f32": "c64", "f64": "c128"}[parts]
+    need(x.rank == 3 and at["dim"] in (1, 2) and sorted(at["order"]) == [0, 1, 2], f"{x} along dim {at['dim']}")
+    need(x.dtype in {"complex": (parts, whole), "forward": (parts,), "backward": (whole,)}[kind], f"{kind} of {x} with roots of {parts}")
+    n = prod(factors)
+    given, made = transform_length(kind, n)
+    need(1 < n <= opcodes.TRANSFORM_MAX_LENGTH and x.shape[at["dim"]] == given, f"factors {factors} of {x}")
+    lanes = x.shape[2] if "turned" in at["flags"] else 0
+    need(roots.shape == (max(2, transform_roots(kind, factors, lanes)),), f"roots are {roots}")
+    shape = tuple(made if d == at["dim"] else m for d, m in enumerate(x.shape))
+    return [Type(parts if kind == "backward" else whole, tuple(shape[d] for d in at["order"]))]
+
+
 def _scan(op):
     x, at = op.operands[0].type, op.attributes
     _dims_in([at["dim"]], x.rank, "dim")
@@ -412,6 +445,7 @@ RULES = {
     "dynamic_update_slice": Rule(None, (), 0, _dynamic_update_slice),
     "scan": Rule(1, ("op", "dim", "reverse"), 0, _scan),
     "sort": Rule(None, ("dim", "stable"), 1, _sort),
+    "transform": Rule(2, ("kind", "dim", "order", "flags", "factors", "scale"), 0, _transform),
     "linalg": Rule(None, ("kind", "flags"), 0, _linalg),
     "while": Rule(None, ("trips",), 2, _while),
     "case": Rule(1, (), None, _case),

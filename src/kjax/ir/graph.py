@@ -41,6 +41,9 @@ elementwise              any non-special name of ``isa/ops.py`` except ``copy`` 
 ``scan``                 ``op`` (add, mul, max, min, and, or, xor), ``dim``, ``reverse``: inclusive prefixes (suffixes) along
                          a dim; types that are native and not complex
 ``sort``                 operands xs; ``dim``, ``stable``; region (l0, r0, l1, r1, ...) -> i1
+``transform``            operands (x of rank 3, roots); Fourier transforms of x along ``dim``, ``kind``, ``flags``, ``factors`` and
+                         the order of the roots as in ``engine/format.h``; times ``scale``; ``order``: result dim k is dim
+                         ``order[k]`` of what they are
 ``linalg``               ``kind`` and ``flags`` of ``isa/linalg.py``: operands of that kind, results likewise, with equal
                          dims of the batch in front
 ``while``                operands the initial state; regions (cond -> i1, body -> state); ``trips``: bound or None

@@ -18,6 +18,7 @@ OPCODES = (
     Opcode(5, "sort", "stable sort of several tensors along one dim by a key or by a comparator body"),
     Opcode(6, "linalg", "factorizations and eigenvalues of dense matrices, by kind"),
     Opcode(7, "scan", "prefixes along one dim by an associative micro-operation"),
+    Opcode(8, "transform", "discrete Fourier transforms of lengths with factors 2, 3 and 5"),
     Opcode(16, "while", "open a loop: the condition's instructions follow, up to do"),
     Opcode(17, "do", "end of a loop's condition: run the body while the predicate holds"),
     Opcode(18, "case", "open a choice: branch 0's instructions follow"),
@@ -42,6 +43,13 @@ TRACE_KINDS = {
     "print": 1,  # take note of the values; there is no answer
     "call": 2,  # compute the outputs from the inputs; a host may refuse such programs when they are loaded
 }
+
+# What a transform makes of what. Lengths, factors: what one instruction takes; vectors of lanes, at most.
+TRANSFORM_KINDS = {"complex": 1, "forward": 2, "backward": 3}
+TRANSFORM_FLAGS = {"inverse": 1, "turned": 2}
+TRANSFORM_MAX_LENGTH = 4096
+TRANSFORM_MAX_FACTORS = 16
+TRANSFORM_LANES = 16
 
 # How gather and scatter treat an origin outside its limits.
 INDEX_MODES = {"clamp": 0, "skip": 1}  # skip: the whole window is left out (scatter only)

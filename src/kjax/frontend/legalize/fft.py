@@ -1,4 +1,4 @@
-"""fft: discrete Fourier transforms of any length as passes of small radices, each one nest (ADR 10).
+"""fft: discrete Fourier transforms of any length: by instructions (fft_lanes.py) or as passes of small radices, each one nest (ADR 10).
 
 Real input and real output have passes of their own while they pay; a long real transform of even length is a complex
 one of half
@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from kjax.frontend.builder import JOIN
-from kjax.frontend.legalize import fft_complex, fft_real
+from kjax.frontend.legalize import fft_complex, fft_lanes, fft_real
 from kjax.frontend.legalize.fft_parts import LARGEST_RADIX, convolution_length, radices, roots, rotated
 from kjax.frontend.legalize.registry import rule
 
@@ -28,11 +28,11 @@ def fft(b, node):
     dims = list(range(x.type.rank - len(lengths), x.type.rank))
     scale = 1 / prod(lengths)
     if kind == "RFFT":
-        x = _along(b, x, last, lambda v: _forward(b, v))
+        x = _along(b, x, last, "forward", 1, lambda v: _forward(b, v))
         return _complex_dims(b, x, dims[:-1], -1, 1)
     if kind == "IRFFT":
         x = _complex_dims(b, x, dims[:-1], 1, 1)
-        return _along(b, x, last, lambda v: _backward(b, v, lengths[-1], scale))
+        return _along(b, x, last, "backward", scale, lambda v: _backward(b, v, lengths[-1], scale), lengths[-1])
     sign = -1 if kind == "FFT" else 1
     return _complex_dims(b, x, dims, sign, scale if sign > 0 else 1)
 
@@ -40,14 +40,19 @@ def fft(b, node):
 def _complex_dims(b, x, dims, sign, scale):
     """Transforms along ``dims``; the first one also scales."""
     for dim in dims:
-        x = _along(b, x, dim, lambda v, s=scale: _complex(b, v, sign, s))
+        kind = "complex" if sign < 0 else "inverse"
+        x = _along(b, x, dim, kind, scale, lambda v, s=scale: _complex(b, v, sign, s))
         scale = 1
     return x
 
 
-def _along(b, x, dim, transform):
-    """``transform``, of (a, n, c) to (n', a, c), applied along ``dim``."""
+def _along(b, x, dim, kind, scale, transform, n=None):
+    """Along ``dim`` what ``transform`` makes of (a, n, c), as (n', a, c); by instructions where that pays. ``n``: the length, where
+    that of ``x`` is another."""
     before, after = x.shape[:dim], x.shape[dim + 1:]
+    y = fft_lanes.along(b, x, (prod(before), n or x.shape[dim], prod(after)), kind, scale)
+    if y is not None:
+        return b.reshape(y, (*before, y.shape[1], *after))
     y = transform(b.reshape(x, (prod(before), x.shape[dim], prod(after))))
     y = b.reshape(y, (y.shape[0], *before, *after))
     return b.transpose(y, [*range(1, dim + 1), 0, *range(dim + 1, x.type.rank)])
@@ -81,7 +86,10 @@ def _complex(b, x, sign, scale):
 def _pair(b, parts, sign):
     """The transform as a pair of parts, not joined."""
     out = []
-    n, batch = parts[0].type.shape
+    n, batch = shape = parts[0].type.shape
+    if fft_lanes.pays("complex", (1, n, batch)):
+        whole = b.reshape(_join(b)(parts), (1, n, batch))
+        return fft_complex.split(b, [b.reshape(fft_lanes.along(b, whole, (1, n, batch), "complex" if sign < 0 else "inverse", 1), shape)])
     parts = [b.reshape(p.value, (1, n, batch)) for p in parts]
     fft_complex.transform(b, parts, sign=sign, scale=1, finish=lambda p: out.append(p) or p[0].value)
     return tuple(b.expr(b.reshape(b.concatenate([p[k].value for p in out], 0), (n, batch))) for k in (0, 1))

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from kjax.runtime.reference import contractions, control, indexing, linalg, reductions, rules, shapes, sorting  # noqa: F401 (rules)
+from kjax.runtime.reference import contractions, control, indexing, linalg, reductions, rules, shapes, sorting, transforms  # noqa: F401 (rules)
 from kjax.runtime.reference.elementwise import elementwise
 
 
