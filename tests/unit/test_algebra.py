@@ -129,3 +129,20 @@ def test_floor_division_of_signed_integers(dtype, by):
     quotient, rest, both = program(x)
     for got, want in zip((quotient, rest, *both), (x // np.array(by, dtype), x % np.array(by, dtype)) * 2, strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def test_a_sigmoid_is_one_operation_with_the_same_bits():
+    x = np.concatenate([np.linspace(-90, 90, 5000), [np.nan, np.inf, -np.inf, -0.0, 1e-45, -87, 87, 104, -104]]).astype(np.float32)
+    one = np.ones((), np.float32)
+    with np.errstate(over="ignore"):
+        want = kjax.compile(lambda x, one: one / (one + jnp.exp(-x)), x, one)(x, one)  # an argument may be another number
+    for function in (jax.nn.sigmoid, lambda x: 1 / (jnp.exp(-x) + 1)):
+        program = kjax.compile(function, x)
+        assert arithmetic(program) == ["logistic"]
+        got = program(x)
+        there = (x >= -87) & ~np.isnan(x)
+        np.testing.assert_array_equal(got[there].view(np.uint32), want[there].view(np.uint32))
+        np.testing.assert_array_less(got[x < -87], 1.7e-38)
+        assert np.isnan(got[np.isnan(x)]).all()
+    assert arithmetic(kjax.compile(lambda x: 1 / (1 + jnp.exp(x)), x)) == ["add", "div", "exp"]
+    assert arithmetic(kjax.compile(lambda x: 2 / (1 + jnp.exp(-x)), x)) == ["add", "div", "exp", "neg"]

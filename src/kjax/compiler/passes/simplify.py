@@ -3,6 +3,7 @@
 import numpy as np
 
 from kjax.compiler.passes.algebra import INTEGERS, simpler
+from kjax.compiler.passes.spelled import one_operation
 from kjax.ir.graph import Type, has_effect
 from kjax.ir.rewrite import Rewriter
 from kjax.ir.scalar import apply_elementwise, splat
@@ -91,7 +92,7 @@ class _Unique(Rewriter):
         replaced = _empty(region, op) or _unit_reduce(region, op)
         if replaced is not None:
             return replaced
-        cheaper = simpler(region, op)
+        cheaper = simpler(region, op) or one_operation(region, op)
         if cheaper is not None:
             return [cheaper]
         key = _key(op)
