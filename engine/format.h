@@ -248,7 +248,7 @@ struct kjx_linalg {
  *		parts; out: of that type (backward), else complex
  * @flags:	of a complex transform: KJX_TRANSFORM_FLAG_INVERSE: the exponent's sign is positive; KJX_TRANSFORM_FLAG_TURNED:
  *		results are multiplied by roots, dims[2] for each place; then dims[2] is a multiple of KJX_TRANSFORM_LANES
- * @n_factors, @factors: radices of the passes, first to last: 2, 3, 4, 5, or, of complex transforms, 8; of other kinds odd ones
+ * @n_factors, @factors: radices of the passes, first to last: 2, 3, 4, 5, or, of complex transforms, 7, 8; of other kinds odd ones
  *		come last, and a forward transform goes from the last to the first. Their product is dims[1]. The rest is zero
  * @scale:	bits of an f64; rounded to dtype, results are multiplied by it
  * @roots, @roots_at: tensor, and the element where cos and sin of the passes begin: pass after pass, for i from 1 to

@@ -8,7 +8,7 @@
 
 static bool has_pass(const struct kjx_transform *t, u32 factor)
 {
-	return (factor >= 2 && factor <= 5) || (factor == 8 && t->kind == KJX_TRANSFORM_COMPLEX);
+	return (factor >= 2 && factor <= 5) || ((factor == 7 || factor == 8) && t->kind == KJX_TRANSFORM_COMPLEX);
 }
 
 static enum kjx_status verify_factors(struct kjx_verifier *v, const struct kjx_transform *t)

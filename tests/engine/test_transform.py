@@ -96,6 +96,13 @@ def test_lengths(kind, dtype, n):
     check(kind, dtype, (2, n, 19))
 
 
+@pytest.mark.parametrize("dtype", ("f32", "f64"))
+@pytest.mark.parametrize("n", (7, 14, 49, 105, 280))
+def test_factors_of_seven(dtype, n):
+    check("complex", dtype, (1, n, 35))
+    check("inverse", dtype, (3, n, 5), (0, 2, 1), (0, 2, 1), scale=1 / n)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("read", [(0, 1, 2), (0, 2, 1), (1, 2, 0)])
 @pytest.mark.parametrize("written", [(0, 1, 2), (0, 2, 1), (2, 1, 0)])
@@ -108,6 +115,7 @@ def test_orders(kind, read, written, lanes):
 @pytest.mark.parametrize("kind", ("complex", "inverse"))
 def test_roots_for_each_element(kind, dtype):
     check(kind, dtype, (2, 12, 32), turned=True, scale=0.5)
+    check(kind, dtype, (2, 12, 32), written=(1, 2, 0), turned=True)
     check(kind, dtype, (1, 48, 16), (0, 2, 1), (0, 2, 1), turned=True)
 
 

@@ -40,6 +40,7 @@ def test_no_pass_of_radix_8_or_7(refuses, verify):
     verify(edited("half_spectrum", factors=(4, 2), dims=dims))
     refuses(edited("half_spectrum", factors=(7,), dims=(1, 7, 1)), "bad_rank", 0)
     verify(edited("transform", factors=(3, 4)))
+    verify(edited("transform", factors=(7,), dims=(2, 7, 3)))
 
 
 def test_factors_that_wrap(refuses):

@@ -81,7 +81,7 @@ def test_zeros_stay_zeros():
         assert np.array_equal(np.asarray(jax.jit(jnp.fft.rfft)(x)), got), n
 
 
-LANES = [2, 9, 20, 60, 64, 100, 128, 243, 256]
+LANES = [2, 9, 20, 42, 60, 64, 100, 128, 243, 256]
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
@@ -96,12 +96,12 @@ def test_same_bits_as_xla_in_lanes(n, dtype):
         want = jax.jit(everything)(*args)
         compiled = kjax.compile(everything, *args)
         got = compiled(*args)
-    assert compiled.as_text().count(" transform.") == 5
+    assert compiled.as_text().count(" transform.") == (5 if n % 7 else 3)  # real passes have no radix 7
     for name, g, w in zip([*_kinds(n), "columns"], got, want):
         np.testing.assert_array_equal(g, w, err_msg=name)
 
 
-@pytest.mark.parametrize("shape", [(512,), (3, 1280), (4096,), (6000,), (2, 20480), (1 << 17,)])
+@pytest.mark.parametrize("shape", [(512,), (3, 1280), (4096,), (6000,), (2, 20480), (9, 8192), (1 << 17,)])
 def test_long_ones_in_two(shape):
     x = _complex(shape[-1], np.complex64, shape[:-1])
     compiled = kjax.compile(lambda x: (jnp.fft.fft(x), jnp.fft.ifft(x), jnp.fft.fft(x.real)), x)
@@ -111,10 +111,18 @@ def test_long_ones_in_two(shape):
         assert np.abs(g - w).max() <= 4e-7 * np.abs(w).max()
 
 
-@pytest.mark.parametrize("n", [4096, 10000, 65536])
-def test_long_real_ones(n):
-    x = _complex(n, np.complex64, (1,))
-    half = _complex(n // 2 + 1, np.complex64, (1,))
+def test_long_columns():
+    x = _complex(9, np.complex64, (8192,))
+    compiled = kjax.compile(lambda x: jnp.fft.fft(x, axis=0), x)
+    assert compiled.as_text().count(" transform.") == 2
+    want = np.fft.fft(x.astype(complex), axis=0)
+    assert np.abs(compiled(x) - want).max() <= 4e-7 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("n, batch", [(4096, 1), (10000, 1), (65536, 1), (16384, 9), (16384, 3)])
+def test_long_real_ones(n, batch):
+    x = _complex(n, np.complex64, (batch,))
+    half = _complex(n // 2 + 1, np.complex64, (batch,))
     got = kjax.compile(lambda x, y: (jnp.fft.rfft(x.real), jnp.fft.irfft(y)), x, half)(x, half)
     wide = half.astype(complex)
     wide[:, [0, -1]] = wide[:, [0, -1]].real

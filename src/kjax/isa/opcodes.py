@@ -18,7 +18,7 @@ OPCODES = (
     Opcode(5, "sort", "stable sort of several tensors along one dim by a key or by a comparator body"),
     Opcode(6, "linalg", "factorizations and eigenvalues of dense matrices, by kind"),
     Opcode(7, "scan", "prefixes along one dim by an associative micro-operation"),
-    Opcode(8, "transform", "discrete Fourier transforms of lengths with factors 2, 3 and 5"),
+    Opcode(8, "transform", "discrete Fourier transforms of lengths with factors 2, 3, 5 and 7"),
     Opcode(16, "while", "open a loop: the condition's instructions follow, up to do"),
     Opcode(17, "do", "end of a loop's condition: run the body while the predicate holds"),
     Opcode(18, "case", "open a choice: branch 0's instructions follow"),

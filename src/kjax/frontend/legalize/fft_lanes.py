@@ -14,7 +14,7 @@ from kjax.isa import opcodes
 
 RADICES = {"complex": (8, 4), "forward": (4,), "backward": (4,)}
 FEW = 4  # transforms: as many or more are worth a vector
-CUT = 320  # shortest transforms, few of them, that are cut in two: XLA has another plan for them, too
+CUT = 320  # shortest transforms, few of them or too long ones, that are cut in two: XLA has another plan for them, too
 
 
 def along(b, x, shape, kind, scale):
@@ -30,14 +30,20 @@ def along(b, x, shape, kind, scale):
         return None
     cut = _cut(kind, shape)
     if cut:
-        return b.reshape(_in_two(b, b.reshape(x, (a, *cut)), parts, cut, flags, scale), (a, n, 1))
+        x = b.transpose(b.reshape(x, shape), (0, 2, 1))
+        x = _in_two(b, b.reshape(x, (a * c, *cut)), parts, cut, flags, scale)
+        return b.transpose(b.reshape(x, (a, c, n)), (0, 2, 1))
     x = b.reshape(x, (a, x.type.size // (a * c), c))
     return _transform(b, x, parts, kind, n, 1, (0, 1, 2), flags, scale)
 
 
 def pays(kind, shape):
     """Are transforms of this shape for the instruction?"""
-    return _cut(kind, shape) is not None or (max(shape[0], shape[2]) >= FEW and _has_passes(kind, shape[1]))
+    return _in_lanes(kind, shape) or _cut(kind, shape) is not None
+
+
+def _in_lanes(kind, shape):
+    return max(shape[0], shape[2]) >= FEW and _has_passes(kind, shape[1])
 
 
 def _without_conversion(x):
@@ -47,13 +53,13 @@ def _without_conversion(x):
 
 
 def _has_passes(kind, n):
-    return 1 < n <= opcodes.TRANSFORM_MAX_LENGTH and max(radices(n, RADICES[kind])) <= 8 and n % 7 != 0
+    return 1 < n <= opcodes.TRANSFORM_MAX_LENGTH and max(radices(n, RADICES[kind])) <= (8 if kind == "complex" else 5)
 
 
 def _cut(kind, shape):
     """(rows, columns) with columns that fill vectors; None: there are none, or these transforms are better left whole."""
     a, n, c = shape
-    if kind != "complex" or c != 1 or a >= 2 * FEW or n < CUT:
+    if kind != "complex" or n < CUT or (_in_lanes(kind, shape) and (a >= 2 * FEW or c != 1)):
         return None
     lanes = opcodes.TRANSFORM_LANES
     found = [(n // m, m) for m in range(lanes, min(n // 2, opcodes.TRANSFORM_MAX_LENGTH) + 1, lanes)
