@@ -89,18 +89,20 @@ static bool is_simple(const struct kjx_image *image, const struct kjx_nest *insn
 	return true;
 }
 
-/* how many dims of a map are loops */
-static u32 map_loops(const struct kjx_image *image, const struct kjx_nest *insn, u32 weight)
+/* how many dims of a map are loops: all but the last where an operand has one value a row, or each row reads it at the beginning again */
+static u32 map_loops(const struct kjx_image *image, const struct kjx_nest *insn, u32 weight, u64 strip)
 {
 	const u32 last = insn->rank - 1u, least = is_simple(image, insn, weight) ? SIMPLE_ROW : LONG_ROW;
+	const u64 row = kjx_nest_dims(insn)[last];
 	u32 i, k;
 
-	for (i = 0; last && kjx_nest_dims(insn)[last] >= least && i < insn->n_operands; i++) {
+	for (i = 0; last && row >= least && i < insn->n_operands; i++) {
 		const s64 *strides = kjx_strides(kjx_nest_operand(insn, i));
 
-		for (k = 0; !strides[last] && k < last; k++)
-			if (strides[k])
-				return last;
+		for (k = 0; k < last && !strides[k]; k++)
+			;
+		if (strides[last] ? k == last && strip % row && row >= LONG_ROW : k < last)
+			return last;
 	}
 	return insn->rows ? 1 : 0;
 }
@@ -123,7 +125,7 @@ void kjx_nest_shape(const struct kjx_image *image, const struct kjx_nest *insn, 
 
 	if (!insn->n_acc) {
 		shape->mode = KJX_NEST_MAP;
-		loops = map_loops(image, insn, shape->w_map);
+		loops = map_loops(image, insn, shape->w_map, strip);
 		at = shape->n_kept = (u8)put(shape, 0, dims, 0, loops);
 		shape->rows = points(dims, 0, loops);
 		shape->n_lane = (u8)put(shape, at, dims, loops, insn->rank);

@@ -14,6 +14,8 @@
  * Besides A the steps hand on M, a mask: a bit for each lane, in general registers. Comparisons make it, selections read it. In
  * memory an i1 is a byte an element, as ever; masks that are needed again wait as bits in kept masks.
  *
+ * Elements of 16 bits, halves, take two bytes in strips and are lanes of 32 bits in A and kept tiles, the upper halves zero.
+ *
  * What is left of a strip, less than a tile, goes through a second list of the same steps, with functions that read and
  * write no more of a tensor than that. Slots have room for whole tiles (nest.h); stores of less than a vector would make the
  * loads after them wait.
@@ -29,6 +31,7 @@
 #define KJX_MASK_BYTES 16u	/* of a kept mask */
 #define KJX_MASKS_TILES 3u	/* kept masks are as much memory as so many kept tiles */
 #define KJX_ENDS 16u		/* rows whose folds end together, at most */
+#define KJX_TILE_HALVES 2u	/* row of moves (below) */
 #define KJX_TILE_LANES 64u	/* nests of fewer lanes do without */
 
 /* a step's function; its vectors are the business of the cpu table alone (ukernels/tiles.inc) */
@@ -55,7 +58,8 @@ enum kjx_tile_form {
 /* what an operation reads and makes */
 enum kjx_tile_kind {
 	KJX_TILE_BINARY,	/* A = two operands */
-	KJX_TILE_UNARY,		/* A = f(A); form AA, as of all that have no second operand */
+	KJX_TILE_UNARY,		/* A = f(A); form AA, as of all that have no second operand. Of halves f(strip), too: A_MEMORY; and one
+				 * element, @other, of another, @cell: A_ONE */
 	KJX_TILE_COMPARE,	/* M = two operands; A stays */
 	KJX_TILE_TEST,		/* M = f(A); A stays */
 	KJX_TILE_SELECT,	/* A = M ? one operand : another */
@@ -71,12 +75,13 @@ enum kjx_tile_kind {
 /** struct kjx_tile_row - an operation that has steps
  * @strip:	the routine that does it on strips
  * @log2_size:	of elements that it works on; 0: of masks alone, whatever they are masks for
+ * @halves:	a selection of halves
  * @fn:		by form; NULL: not in this form (ONE_MEMORY alone, and those of others than BINARY, COMPARE and SELECT)
  * @part:	of the first four forms, where they read a part of a tile
  */
 struct kjx_tile_row {
 	void (*strip)(void *dst, const void *a, const void *b, const void *c, u64 n);
-	u8 kind, log2_size, zero[6];
+	u8 kind, log2_size, halves, zero[5];
 	kjx_tile_fn *const *fn, *const *part;
 };
 
@@ -142,7 +147,7 @@ struct kjx_tile_list {
  * @next:	the next @rows rows, one after the other: cells move, then the same on @bytes bytes
  * @rows, @folds: the last one has no routine, or code 0
  * @settle:	what was stored past the caches comes before what this processor stores next
- * @moves:	for elements of 4 and 8 bytes; on whole tiles, on parts; by kjx_tile_move
+ * @moves:	for elements of 4 and 8 bytes, and halves; on whole tiles, on parts; by kjx_tile_move
  */
 struct kjx_tiles {
 	void (*run)(void *dst, const void *a, const void *b, const void *c, u64 n);

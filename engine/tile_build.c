@@ -10,6 +10,7 @@
  */
 #include "tile_run.h"
 
+#define ONES_FROM 4u		/* the first kept tile that may be for one element all along */
 #define SPARE 0u		/* the kept mask that is no slot's */
 kjx_static_assert((KJX_TILE_SLOTS + 1) * KJX_MASK_BYTES <= KJX_MASKS_TILES * KJX_TILE_BYTES);
 
@@ -21,12 +22,30 @@ static void emit(struct kjx_tiler *t, kjx_tile_fn *whole, kjx_tile_fn *part, u32
 	step[t->most] = (struct kjx_tile_step) { .fn = part, .cell = cell, .other = other };
 }
 
-/* Is it one element, that stays where it is while tiles are done? A strip of copies may have its slot taken over in this run. */
-static bool is_one(const struct kjx_tiler *t, u32 def)
+/* the kept tile that begins with the one element @def, or KJX_TILES_KEPT */
+static u32 find_kept_one(const struct kjx_tile_run *r, u32 def)
 {
-	const struct kjx_def *d = kjx_tile_def(t, def);
+	u32 i;
 
-	return d->one && (d->point || d->slot == KJX_NO_SLOT);
+	for (i = 0; i < KJX_TILES_KEPT && !((r->ones >> i & 1) && r->kept[i] == def); i++)
+		;
+	return i;
+}
+
+/* Is it one element, that stays where it is while tiles are done? A strip of copies may have its slot taken over in this run. */
+static bool is_one(const struct kjx_tile_run *r, u32 def)
+{
+	const struct kjx_def *d = kjx_tile_def(r->t, def);
+
+	return find_kept_one(r, def) < KJX_TILES_KEPT || (d->one && (d->point || d->slot == KJX_NO_SLOT));
+}
+
+/* the cell of the one element @def */
+static u32 cell_of_one(const struct kjx_tile_run *r, u32 def)
+{
+	u32 i = find_kept_one(r, def);
+
+	return i < KJX_TILES_KEPT ? r->t->kept + i : def;
 }
 
 /* does the strip end where its elements do? A slot has room for whole tiles */
@@ -35,12 +54,25 @@ static bool is_tensor(const struct kjx_tiler *t, u32 def)
 	return kjx_tile_def(t, def)->slot == KJX_NO_SLOT || kjx_tile_def(t, def)->gathered;
 }
 
+/* by size of elements in strips */
+static kjx_tile_fn *const (*moves_of(const struct kjx_tile_run *r, u32 log2))[KJX_TILE_MOVES]
+{
+	return r->t->ssa->cpu->tiles->moves[log2 == 1 ? KJX_TILE_HALVES : r->log2 - 2];
+}
+
 static void move(const struct kjx_tile_run *r, enum kjx_tile_move which, u32 cell)
 {
-	kjx_tile_fn *const (*fn)[KJX_TILE_MOVES] = r->t->ssa->cpu->tiles->moves[r->log2 - 2];
-	bool tensor = which != KJX_TILE_END && is_tensor(r->t, cell);
+	kjx_tile_fn *const (*fn)[KJX_TILE_MOVES] = moves_of(r, kjx_tile_def(r->t, cell)->log2_size);
+	bool tensor = is_tensor(r->t, cell);
 
 	emit(r->t, fn[0][which], fn[tensor][which], cell, 0);
+}
+
+static void move_kept(const struct kjx_tile_run *r, enum kjx_tile_move which, u32 kept)
+{
+	kjx_tile_fn *fn = moves_of(r, r->log2)[0][which];
+
+	emit(r->t, fn, fn, r->t->kept + kept, 0);
 }
 
 /* an operation of which one operand, @def, is not in a register, unless the form says so; or both */
@@ -56,14 +88,14 @@ static u32 find_kept(const struct kjx_tile_run *r, u32 def)
 {
 	u32 i;
 
-	for (i = 0; i < KJX_TILES_KEPT && r->kept[i] != def; i++)
+	for (i = 0; i < KJX_TILES_KEPT && (r->kept[i] != def || (def != KJX_TILE_NONE && (r->ones >> i & 1))); i++)
 		;
 	return i;
 }
 
 static bool is_in_memory(const struct kjx_tile_run *r, u32 def)
 {
-	return !is_one(r->t, def) && find_kept(r, def) == KJX_TILES_KEPT;
+	return !is_one(r, def) && find_kept(r, def) == KJX_TILES_KEPT;
 }
 
 /* A = @def */
@@ -74,9 +106,11 @@ static void bring(struct kjx_tile_run *r, u32 def)
 	if (r->a == def)
 		return;
 	if (kept < KJX_TILES_KEPT)
-		move(r, KJX_TILE_GET, r->t->kept + kept);
+		move_kept(r, KJX_TILE_GET, kept);
+	else if (find_kept_one(r, def) < KJX_TILES_KEPT)
+		move_kept(r, KJX_TILE_LOAD_ONE, find_kept_one(r, def));
 	else
-		move(r, is_one(r->t, def) ? KJX_TILE_LOAD_ONE : KJX_TILE_LOAD, def);
+		move(r, is_one(r, def) ? KJX_TILE_LOAD_ONE : KJX_TILE_LOAD, def);
 	r->a = (u16)def;
 }
 
@@ -105,13 +139,35 @@ static void bring_mask(struct kjx_tile_run *r, u32 def)
 	if (kept != SPARE)
 		move_mask(r, KJX_TILE_MASK_GET, kept);
 	else
-		move(r, is_one(r->t, def) ? KJX_TILE_MASK_ONE : KJX_TILE_MASK_LOAD, def);
+		move(r, is_one(r, def) ? KJX_TILE_MASK_ONE : KJX_TILE_MASK_LOAD, def);
 	r->m = (u16)def;
+}
+
+/* is @def a strip of halves? Those of the run that were spilled lie there as lanes. */
+static bool reads_halves(const struct kjx_tile_run *r, u32 def)
+{
+	return is_in_memory(r, def) && kjx_tile_def(r->t, def)->log2_size == 1;
+}
+
+/* a half of the run that was spilled: lanes in its slot */
+static bool is_spilled(const struct kjx_tile_run *r, u32 def)
+{
+	return is_in_memory(r, def) && kjx_tile_def(r->t, def)->log2_size != 1;
+}
+
+/* the selection of lanes instead of halves */
+static const struct kjx_tile_row *select_lanes(const struct kjx_tile_run *r)
+{
+	const struct kjx_tile_row *row = r->t->ssa->cpu->tiles->rows;
+
+	while (row->kind != KJX_TILE_SELECT || row->log2_size != r->log2)
+		row++;
+	return row;
 }
 
 static void operate_on_two(struct kjx_tile_run *r, const struct kjx_tile_row *row, u32 x, u32 y)
 {
-	bool x_one = is_one(r->t, x), y_one = is_one(r->t, y);
+	bool x_one = is_one(r, x), y_one = is_one(r, y);
 	u32 form, kept;
 
 	if (x == y) {
@@ -120,13 +176,17 @@ static void operate_on_two(struct kjx_tile_run *r, const struct kjx_tile_row *ro
 			apply(r, row, KJX_TILE_AA, x, 0);
 		return;
 	}
+	if (row->halves && r->a != x && r->a != y && (is_spilled(r, x) || is_spilled(r, y)))
+		bring(r, is_spilled(r, x) ? x : y);
+	if (row->halves && is_spilled(r, r->a == x ? y : x))
+		row = select_lanes(r);
 	if (r->a != x && r->a != y) {
 		if (y_one && is_in_memory(r, x)) {
-			apply(r, row, KJX_TILE_MEMORY_ONE, x, y);
+			apply(r, row, KJX_TILE_MEMORY_ONE, x, cell_of_one(r, y));
 			return;
 		}
 		if (x_one && is_in_memory(r, y) && row->fn[KJX_TILE_ONE_MEMORY]) {
-			apply(r, row, KJX_TILE_ONE_MEMORY, y, x);
+			apply(r, row, KJX_TILE_ONE_MEMORY, y, cell_of_one(r, x));
 			return;
 		}
 		bring(r, x_one && !y_one ? y : x);	/* one of them in A: rather a strip than an element */
@@ -134,11 +194,11 @@ static void operate_on_two(struct kjx_tile_run *r, const struct kjx_tile_row *ro
 	if (r->a == x) {
 		kept = find_kept(r, y);
 		form = kept < KJX_TILES_KEPT ? KJX_TILE_A_KEPT : y_one ? KJX_TILE_A_ONE : KJX_TILE_A_MEMORY;
-		apply(r, row, form, kept < KJX_TILES_KEPT ? r->t->kept + kept : y, 0);
+		apply(r, row, form, kept < KJX_TILES_KEPT ? r->t->kept + kept : cell_of_one(r, y), 0);
 	} else {
 		kept = find_kept(r, x);
 		form = kept < KJX_TILES_KEPT ? KJX_TILE_KEPT_A : x_one ? KJX_TILE_ONE_A : KJX_TILE_MEMORY_A;
-		apply(r, row, form, kept < KJX_TILES_KEPT ? r->t->kept + kept : x, 0);
+		apply(r, row, form, kept < KJX_TILES_KEPT ? r->t->kept + kept : cell_of_one(r, x), 0);
 	}
 }
 
@@ -180,6 +240,10 @@ static void operate(struct kjx_tile_run *r, const struct kjx_tile_row *row, cons
 		return;
 	case KJX_TILE_UNARY:
 	case KJX_TILE_TEST:
+		if (row->fn[KJX_TILE_A_MEMORY] && r->a != m->a && reads_halves(r, m->a)) {
+			apply(r, row, KJX_TILE_A_MEMORY, m->a, 0);
+			return;
+		}
 		bring(r, m->a);
 		break;
 	case KJX_TILE_NUMBER:
@@ -208,14 +272,16 @@ static bool leaves_a(const struct kjx_tile_run *r, u32 at, u32 def)
 	const struct kjx_tile_row *row = kjx_tile_row_of(r->t, at);
 	const struct kjx_micro *m = &r->t->ssa->micro[at];
 
+	if (find_kept_one(r, m->dst) < KJX_TILES_KEPT)
+		return true;
 	if (row->kind == KJX_TILE_NARROW)
 		return m->a == def;
 	if (!kjx_tile_makes_mask(row))
 		return false;
 	if (row->kind == KJX_TILE_LOGIC || row->kind == KJX_TILE_MASK || m->a == def || m->b == def)
 		return true;
-	return row->kind == KJX_TILE_COMPARE && ((is_one(r->t, m->b) && is_in_memory(r, m->a)) ||
-						 (is_one(r->t, m->a) && is_in_memory(r, m->b)));
+	return row->kind == KJX_TILE_COMPARE && ((is_one(r, m->b) && is_in_memory(r, m->a)) ||
+						 (is_one(r, m->a) && is_in_memory(r, m->b)));
 }
 
 static bool leaves_m(const struct kjx_tile_run *r, u32 at, u32 def)
@@ -244,6 +310,24 @@ static bool is_read_elsewhere(const struct kjx_tile_run *r, u32 dst, u32 last)
 	return kjx_tile_def(r->t, dst)->slot == KJX_NO_SLOT || last == KJX_LIVE_OUT || (last != KJX_TILE_NEVER && last >= r->end);
 }
 
+/* Elements that are converted for this run alone: one element of a kept tile each. That is done for each tile again, and leaves A alone. */
+static void keep_ones(struct kjx_tile_run *r)
+{
+	u32 at, i = KJX_TILES_KEPT;
+
+	for (at = r->first; at < r->end && i > ONES_FROM; at++) {
+		const struct kjx_tile_row *row = kjx_tile_row_of(r->t, at);
+		const struct kjx_micro *m = &r->t->ssa->micro[at];
+		u32 last = kjx_tile_def(r->t, m->dst)->last;
+
+		if (row->kind != KJX_TILE_UNARY || !row->fn[KJX_TILE_A_ONE] || !is_one(r, m->a) || last == KJX_TILE_NEVER ||
+		    is_read_elsewhere(r, m->dst, last))
+			continue;
+		r->kept[--i] = m->dst;
+		r->ones |= (u8)(1u << i);
+	}
+}
+
 /* what becomes of the result of operation @at, which is in A */
 static void keep(struct kjx_tile_run *r, u32 at)
 {
@@ -262,9 +346,11 @@ static void keep(struct kjx_tile_run *r, u32 at)
 	} else if (waits(r, at, dst, last, leaves_a)) {
 		i = find_kept(r, KJX_TILE_NONE);
 		if (i < KJX_TILES_KEPT) {
-			move(r, KJX_TILE_PUT, t->kept + i);
+			move_kept(r, KJX_TILE_PUT, i);
 			r->kept[i] = (u16)dst;
+			r->ones &= (u8)~(1u << i);
 		} else {
+			kjx_tile_def(t, dst)->log2_size = (u8)r->log2;	/* halves are spilled as lanes (tiles.c) */
 			move(r, KJX_TILE_STORE, dst);
 		}
 	}
@@ -331,10 +417,13 @@ static void finish(struct kjx_tile_run *r, u32 first)
 {
 	struct kjx_tiler *t = r->t;
 	kjx_tile_fn *const *fn = t->ssa->cpu->tiles->moves[r->log2 - 2][0];
+	kjx_tile_fn *const *halves = t->ssa->cpu->tiles->moves[KJX_TILE_HALVES][0];
 	struct kjx_tile_step *last = &t->steps[t->n_steps - 1];
 
 	if (last->fn == fn[KJX_TILE_STORE])
 		last->fn = fn[KJX_TILE_STORE_LAST];
+	else if (last->fn == halves[KJX_TILE_STORE])
+		last->fn = halves[KJX_TILE_STORE_LAST];
 	else if (last->fn == fn[KJX_TILE_STREAM])
 		last->fn = fn[KJX_TILE_STREAM_LAST];
 	else if (last->fn == fn[KJX_TILE_MASK_STORE])
@@ -343,7 +432,7 @@ static void finish(struct kjx_tile_run *r, u32 first)
 		last->fn = t->fold->last;
 	last->other = t->n_steps - 1 - first;
 	join(t, first, t->n_steps);
-	move(r, KJX_TILE_END, 0);
+	emit(t, fn[KJX_TILE_END], t->ssa->cpu->tiles->moves[r->log2 - 2][1][KJX_TILE_END], 0, 0);
 	t->steps[t->n_steps - 1].other = t->n_steps - 1 - first;
 	join_list(t, first);
 }
@@ -365,13 +454,20 @@ void kjx_tile_build(struct kjx_tile_run *r)
 		for (at = 1; at <= KJX_TILES_KEPT; at++)
 			kjx_ssa_def(t->ssa, 3, false);
 	}
+	keep_ones(r);
 	for (at = r->first; at < r->end; at++) {
 		const struct kjx_tile_row *row = kjx_tile_row_of(t, at);
+		const u32 one = find_kept_one(r, m[at].dst);
 
-		operate(r, row, &m[at]);
+		if (one < KJX_TILES_KEPT)
+			emit(t, row->fn[KJX_TILE_A_ONE], row->fn[KJX_TILE_A_ONE], cell_of_one(r, m[at].a), t->kept + one);
+		else
+			operate(r, row, &m[at]);
 		for (i = 0; i < KJX_TILES_KEPT; i++)
 			if (r->kept[i] != KJX_TILE_NONE && kjx_tile_def(t, r->kept[i])->last <= at)
 				r->kept[i] = KJX_TILE_NONE;
+		if (one < KJX_TILES_KEPT)
+			continue;
 		if (kjx_tile_makes_mask(row))
 			keep_mask(r, at);
 		else if (row->kind != KJX_TILE_NARROW)	/* it is where it belongs */

@@ -11,12 +11,14 @@
 
 /** struct kjx_tile_run - the micro-operations [@first, @end), elements of 1 << @log2 bytes
  * @a, @m, @kept:	definitions in A, M and kept tiles
+ * @ones:	kept tiles that begin with one element and hold no more
  * @masks:	slots whose definitions have a kept mask
  */
 struct kjx_tile_run {
 	struct kjx_tiler *t;
 	u32 first, end, log2;
 	u16 a, m, kept[KJX_TILES_KEPT];
+	u8 ones;
 	u64 masks[(KJX_TILE_SLOTS + 63) / 64];
 };
 

@@ -4,11 +4,13 @@
  * reads and writes is right when they run in order, whole strips at a time. They all work element by element on elements of
  * one size, and their strips are the same or apart; so a run of them may as well be done tile by tile.
  *
- * A slot may hold bytes of a mask, and numbers later. Numbers are wider: those of a tile would run over bytes of later tiles, if a
+ * A slot may hold bytes of a mask or halves, and numbers later. Numbers are wider: those of a tile would run over bytes of later tiles, if a
  * run read these bytes and wrote the numbers. So such a run ends before (overruns()). The other way round the bytes hit what has
  * been read.
  */
 #include "tile_run.h"
+
+#define RUN_TRIES 4u
 
 /* a single element that no strip stands for, whoever reads it */
 static bool stays_one(const struct kjx_tiler *t, u32 def)
@@ -81,30 +83,54 @@ static u32 point(struct kjx_tiler *t, u32 first, u32 n)
 	return kept;
 }
 
-/* is @def a mask that one of the operations [@first, @end) makes? Then nobody finds it in its slot but later runs. */
-static bool is_own_mask(const struct kjx_tiler *t, u32 first, u32 end, u32 def)
+/*
+ * Is @def a mask or a half that one of the operations [@first, @end) makes? Then nobody finds it in its slot but later runs; within the
+ * run masks are kept, and halves lanes like any other.
+ */
+static bool is_own(const struct kjx_tiler *t, u32 first, u32 end, u32 def)
 {
 	for (; first < end; first++)
 		if (t->ssa->micro[first].dst == def)
-			return kjx_tile_makes_mask(kjx_tile_row_of(t, first));
+			return kjx_tile_def(t, def)->log2_size == 1 || kjx_tile_makes_mask(kjx_tile_row_of(t, first));
 	return false;
 }
 
-/* would the result of operation @at, numbers in a slot, run over bytes that a run from @first on reads, or they over it? */
-static bool overruns(const struct kjx_tiler *t, u32 first, u32 at)
+/*
+ * Would the result of operation @at, numbers in a slot, run over bytes or halves that a run [@first, @end) reads, or they over it? It is not
+ * in its slot while there are kept tiles for all, unless it is read after the run.
+ */
+static bool overruns(const struct kjx_tiler *t, u32 first, u32 at, u32 end)
 {
 	const struct kjx_micro *m = t->ssa->micro;
 	const struct kjx_def *result = kjx_tile_def(t, m[at].dst);
 	u32 i, k;
 
-	for (i = first; result->log2_size && result->slot != KJX_NO_SLOT && i < at; i++) {
+	if (!result->log2_size || result->slot == KJX_NO_SLOT ||
+	    (end - first <= KJX_TILES_KEPT && (result->last == KJX_TILE_NEVER || result->last < end)))
+		return false;
+	for (i = first; i < at; i++) {
 		const u16 defs[4] = { m[i].a, m[i].b, m[i].c, m[i].dst };
 
 		for (k = 0; k < 4; k++)
-			if (!kjx_tile_def(t, defs[k])->log2_size && kjx_tile_def(t, defs[k])->slot == result->slot && !is_own_mask(t, first, at, defs[k]))
+			if (kjx_tile_def(t, defs[k])->log2_size < 2 && kjx_tile_def(t, defs[k])->slot == result->slot && !is_own(t, first, at, defs[k]))
 				return true;
 	}
 	return false;
+}
+
+/* Where a run [@first, @end) has to end, @end at the latest. That results are read after it makes it shorter still: seldom more than once. */
+static u32 end_of(const struct kjx_tiler *t, u32 first, u32 end)
+{
+	u32 at, tries;
+
+	for (tries = 0, at = first; at < end; at++) {
+		if (!overruns(t, first, at, tries < RUN_TRIES ? end : KJX_LIVE_OUT))
+			continue;
+		end = at;
+		at = first;
+		tries++;
+	}
+	return end;
 }
 
 /* Does a run pay? Two operations do; one does that saves filling a strip, or storing what is folded, or that needs one element alone. */
@@ -130,10 +156,11 @@ u32 kjx_tile(struct kjx_tiler *t, u32 first, u32 n)
 		const struct kjx_tile_row *row = kjx_tile_row_of(t, at);
 
 		r.log2 = begins(row) ? row->log2_size : 0;
-		while (r.log2 && row && (!row->log2_size || row->log2_size == r.log2) && !overruns(t, at, r.end)) {
+		while (r.log2 && row && (!row->log2_size || row->log2_size == r.log2)) {
 			r.end++;
 			row = r.end < first + n ? kjx_tile_row_of(t, r.end) : NULL;
 		}
+		r.end = end_of(t, at, r.end);
 		for (i = 0; i < KJX_TILES_KEPT; i++)
 			r.kept[i] = KJX_TILE_NONE;
 		if (r.end > at && pays(&r))

@@ -56,10 +56,10 @@ def test_views(seed):
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("dtype", ["u8", "u16", "f32", "f64"])
 @pytest.mark.parametrize("rows,columns", [(4, 4), (16, 16), (17, 15), (5, 33), (64, 16), (31, 32), (8, 120)])
 def test_a_strip_of_whole_rows_across(cpu, dtype, rows, columns):
-    array = np.arange(rows * columns * 3, dtype=TYPES[dtype])
+    array = (np.arange(rows * columns * 3) * 7 % 251).astype(TYPES[dtype])
     size = rows * columns
     operands = (0, (size, 1, rows)), (0, (size, columns, 1))
     got = _copy(dtype, (3, rows, columns), operands, 1024, cpu, array, array.size, 2**62)

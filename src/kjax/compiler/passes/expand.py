@@ -8,7 +8,7 @@ import numpy as np
 
 from kjax.compiler.body import outer_scalars
 from kjax.compiler.passes.padding import by_phases, is_dilated, padded
-from kjax.ir.graph import Type
+from kjax.ir.graph import Region, Type
 from kjax.ir.rewrite import rewrite
 from kjax.ir.scalar import apply_elementwise, splat
 from kjax.isa import dtypes, limits
@@ -186,6 +186,21 @@ def _wide_reduce(region, op):
     return apply_elementwise(region, op.regions[0], inits + values, op.source)
 
 
+def _extreme_in_f32(region, op):
+    """A maximum or minimum of 16-bit floats, in f32: it is one of the values, and the engine folds f32 many at a time."""
+    body = op.regions[0]
+    if len(op.operands) != 2 or op.operands[0].dtype not in ("f16", "bf16") or [o.name for o in body.ops] not in (["max"], ["min"]):
+        return None
+    if set(body.ops[0].operands) != set(body.arguments) or body.results != [body.ops[0].result]:
+        return None
+    wide = Region()
+    at = {v: wide.argument(Type("f32")) for v in body.arguments}
+    wide.results = [wide.add(body.ops[0].name, [at[v] for v in body.ops[0].operands], Type("f32"), source=body.ops[0].source)]
+    operands = [_converted(region, v, "f32", op.source) for v in op.operands]
+    result = region.add("reduce", operands, Type("f32", op.result.shape), source=op.source, regions=[wide], **op.attributes)
+    return [_converted(region, result, op.result.dtype, op.source)]
+
+
 def _rule(region, op):
     if op.name == "convolution":
         return _convolution(region, op)
@@ -194,7 +209,7 @@ def _rule(region, op):
     if op.name == "reduce_window":
         return _reduce_window(region, op)
     if op.name == "reduce":
-        return _wide_reduce(region, op)
+        return _extreme_in_f32(region, op) or _wide_reduce(region, op)
     return None
 
 
