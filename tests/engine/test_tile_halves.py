@@ -75,6 +75,8 @@ class Code:
             if None in sources:
                 continue
             dst = self.r.choice([k for k in range(self.registers) if k not in self.places])
+            if result == "i1" and all(d == "i1" for k, d in self.held.items() if k != dst):
+                continue  # masks alone are the end
             out.append(p.Uop(op, dtype, dst, *sources, *(0,) * (3 - len(sources))))
             self.held.pop(dst, None)
             self.held[dst] = result
