@@ -419,6 +419,7 @@ static void finish(struct kjx_tile_run *r, u32 first)
 	kjx_tile_fn *const *fn = t->ssa->cpu->tiles->moves[r->log2 - 2][0];
 	kjx_tile_fn *const *halves = t->ssa->cpu->tiles->moves[KJX_TILE_HALVES][0];
 	struct kjx_tile_step *last = &t->steps[t->n_steps - 1];
+	kjx_tile_fn *const whole = last->fn;
 
 	if (last->fn == fn[KJX_TILE_STORE])
 		last->fn = fn[KJX_TILE_STORE_LAST];
@@ -430,7 +431,8 @@ static void finish(struct kjx_tile_run *r, u32 first)
 		last->fn = fn[KJX_TILE_MASK_STORE_LAST];
 	else if (t->fold && last->fn == t->fold->fn)
 		last->fn = t->fold->last;
-	last->other = t->n_steps - 1 - first;
+	if (last->fn != whole)		/* others, whose results nobody reads, may have an element there */
+		last->other = t->n_steps - 1 - first;
 	join(t, first, t->n_steps);
 	emit(t, fn[KJX_TILE_END], t->ssa->cpu->tiles->moves[r->log2 - 2][1][KJX_TILE_END], 0, 0);
 	t->steps[t->n_steps - 1].other = t->n_steps - 1 - first;

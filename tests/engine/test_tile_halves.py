@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ml_dtypes import bfloat16
 from programs import Builder, load, store
@@ -85,6 +85,8 @@ class Code:
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**62))
+@example(278902)  # a half that is stored and read on
+@example(1018032)  # the last step, of a result that nobody reads, has an element
 def test_maps(seed):
     """Conversions, sums, selections; strips, single elements and row values; results kept, spilled, stored; in a loop and outside."""
     r = random.Random(seed)
@@ -163,6 +165,24 @@ def test_roundings(cpu, dtype):
     for code, result, word in ((once[:1], dtype, np.uint16), (once, dtype, np.uint16), (again, "f32", np.uint32)):
         ((got, want),) = both(converted(x, code, result), cpu, 1024)
         np.testing.assert_array_equal(got.view(word), want.view(word))
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+@pytest.mark.parametrize("cpu", CPUS)
+def test_what_is_stored_is_read_on(cpu, dtype):
+    """A rounded result that is stored, and f32 again right after it."""
+    x = numbers(np.random.default_rng(3), "f32", 1000)
+
+    def build(strip):
+        b = Builder()
+        operands = [p.Operand(b.input("f32", x.shape), 0, (1,))] + [p.Operand(b.output(d, x.shape), 0, (1,)) for d in (dtype, "f32")]
+        code = (load(0, 0, "f32"), p.Uop("neg", "f32", 0, 0), p.Uop("to_" + dtype, "f32", 1, 0), store(1, 1, dtype),
+                p.Uop("to_f32", dtype, 2, 1), p.Uop("add", "f32", 2, 2, 2), store(2, 2, "f32"))
+        b.emit(p.Nest(x.shape, tuple(operands), code, n_regs=3, strip=strip))
+        return b.image, (x,)
+
+    for got, want in both(build, cpu, 512):
+        same_bits(got, want)
 
 
 @pytest.mark.parametrize("cpu", CPUS)
