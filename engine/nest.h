@@ -65,9 +65,14 @@ static inline u64 kjx_halving_cost(u64 strip, u32 weight)
 	return (strip + 80) * weight;
 }
 
-/* bytes of a slot: whole cache lines or tiles, and one line more, so that slots do not lie a power of two apart */
+/*
+ * Bytes of a slot: whole cache lines or tiles, and one line more, so that slots do not lie a power of two apart. Tiles may spill elements of
+ * 16 bits to it, as lanes of 32.
+ */
 static inline u64 kjx_slot_bytes(u64 strip, u32 log2_size)
 {
+	if (log2_size == 1 && strip >= KJX_TILE_LANES)
+		log2_size = 2;
 	return kjx_align_up(strip << log2_size, strip < KJX_TILE_LANES ? 64 : KJX_TILE_BYTES) + (strip > 1 ? 64 : 0);
 }
 

@@ -238,3 +238,27 @@ def test_extremes_of_narrow_integers(cpu, dtype, op):
                       red_first=1, red_count=1, strip=1024))
         (got,) = Program(b.image, cpu).run(x)
         np.testing.assert_array_equal(got, getattr(x, op)(1))
+
+
+@pytest.mark.parametrize("lanes", [64, 1000, 1024, 3000])
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("cpu", CPUS)
+def test_halves_alone_that_wait(cpu, dtype, lanes):
+    """More results than there are kept tiles, in a body without any wider element: those that are spilled take a lane each."""
+    n, rng = 20, np.random.default_rng(lanes)
+    arrays = [numbers(rng, dtype, lanes) for _ in range(n + 1)] + [rng.random(lanes) < 0.5 for _ in range(2)]
+
+    def build(strip):
+        b = Builder()
+        operands = [p.Operand(b.input(d, (lanes,)), 0, (1,)) for d in (dtype,) * (n + 1) + ("i1",) * 2]
+        operands.append(p.Operand(b.output(dtype, (lanes,)), 0, (1,)))
+        mask, other, first, last = n + 1, n + 2, n + 3, 2 * n + 3
+        uops = [load(k, k, dtype) for k in range(n + 1)] + [load(k, k, "i1") for k in (mask, other)]
+        uops += [p.Uop("select", dtype, first + k, mask, k, k + 1) for k in range(n)]
+        uops += [p.Uop("copy", dtype, last, first)]
+        uops += [p.Uop("select", dtype, last, (other, mask)[k % 2], last, first + k) for k in range(1, n)]
+        b.emit(p.Nest((lanes,), tuple(operands), (*uops, store(other + 1, last, dtype)), n_regs=last + 1, strip=strip))
+        return b.image, arrays
+
+    ((got, want),) = both(build, cpu, 1024)
+    np.testing.assert_array_equal(got.view(np.uint16), want.view(np.uint16))
