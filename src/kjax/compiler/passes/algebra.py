@@ -156,9 +156,9 @@ def _chosen_truth(region, op, predicate, x, y):
     return None
 
 
-def _made_by(value, name, arity=2):
-    """The operands of the operation ``name`` that makes ``value``; Nones where another one does."""
-    return value.op.operands if value.op is not None and value.op.name == name else (None,) * arity
+def made_by(value, name, arity=2):
+    """The operands of the operation ``name`` that makes ``value``; Nones where another one does, or ``value`` is None."""
+    return value.op.operands if value is not None and value.op is not None and value.op.name == name else (None,) * arity
 
 
 def _alike(a, b):
@@ -168,44 +168,22 @@ def _alike(a, b):
 
 def _remainder_of(value):
     """(x, y) where ``value`` is what the division of x by y leaves; Nones where it is something else."""
-    x, y = _made_by(value, "rem")
+    x, y = made_by(value, "rem")
     if x is not None:
         return x, y
-    x, product = _made_by(value, "sub")
-    a, b = (None, None) if product is None else _made_by(product, "mul")
+    x, product = made_by(value, "sub")
+    a, b = made_by(product, "mul")
     for quotient, y in ((a, b), (b, a)):
         if quotient is not None:
-            of, by = _made_by(quotient, "div")
+            of, by = made_by(quotient, "div")
             if of is not None and of is x and _alike(by, y):
                 return x, y
     return None, None
 
 
 def _is_below(value, x, *limits):
-    a, limit = _made_by(value, "lt")
+    a, limit = made_by(value, "lt")
     return a is not None and a is x and any(_is(limit, number) for number in limits)
-
-
-def _alike(a, b):
-    """Whether both are one value, or the same constant."""
-    return a is b or constant_of(a) is not None and constant_of(a) == constant_of(b)
-
-
-def _is_below(value, x, *limits):
-    a, limit = _made_by(value, "lt")
-    return a is not None and a is x and any(_is(limit, number) for number in limits)
-
-
-def _is_remainder(value, x, y, quotient):
-    """Whether ``value`` is what the division of ``x`` by ``y`` leaves."""
-    a, b = _made_by(value, "rem")
-    if a is x and _alike(b, y):
-        return True
-    a, product = _made_by(value, "sub")
-    if a is not x:
-        return False
-    a, b = _made_by(product, "mul")
-    return a is quotient and _alike(b, y) or b is quotient and _alike(a, y)
 
 
 def _floor_quotient(region, op, predicate, below, quotient):
@@ -213,17 +191,17 @@ def _floor_quotient(region, op, predicate, below, quotient):
 
     With s = -1 where x < 0, else 0: x ^ s is x or -x - 1, which is not negative, and the quotient of that ^ s is rounded down.
     """
-    x, d = _made_by(quotient, "div")
+    x, d = made_by(quotient, "div")
     divisor = None if d is None else constant_of(d)
     if divisor is None or divisor <= 1:
         return None
-    a, one = _made_by(below, "sub")
+    a, one = made_by(below, "sub")
     if a is not quotient or not _is(one, 1):
         return None
-    first, second = _made_by(predicate, "and")
+    first, second = made_by(predicate, "and")
     for negative, rest in ((first, second), (second, first)):
-        left, zero = (None, None) if rest is None else _made_by(rest, "ne")
-        of, by = (None, None) if left is None else _remainder_of(left)
+        left, zero = made_by(rest, "ne")
+        of, by = _remainder_of(left)
         if of is not None and of is x and _alike(by, d) and _is(zero, 0) and _is_below(negative, x, 0, 1):
             break
     else:
@@ -244,7 +222,7 @@ def _floor_remainder(region, op, predicate, above, remainder):
     divisor = None if d is None else constant_of(d)
     if divisor is None or divisor <= 0 or int(divisor) & (int(divisor) - 1):
         return None
-    a, b = _made_by(above, "add")
+    a, b = made_by(above, "add")
     if a is not remainder or not _alike(b, d) or not _is_below(predicate, remainder, 0):
         return None
     return region.add("and", [x, _constant(region, op, np.asarray(divisor - 1, divisor.dtype))], op.result.type, source=op.source)
